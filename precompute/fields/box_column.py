@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
@@ -58,7 +57,12 @@ class BoxColumn(Column):
     @classmethod
     def of_images(cls, images: Iterable[Boxes]) -> BoxColumn:
         """Return the column of some images' boxes."""
-        return BoxColumn(**_arrays(images))
+        every = list(images)
+        return BoxColumn(
+            offsets=np.cumsum([0, *map(len, every)], dtype=np.int64),
+            sizes=np.array([boxes.size or (0, 0) for boxes in every], np.int32).reshape(-1, 2),
+            **_joined(every),
+        )
 
     @classmethod
     def joined(cls, columns: Sequence[Self]) -> Self:
@@ -66,12 +70,9 @@ class BoxColumn(Column):
         counts = np.concatenate([np.zeros(1, np.int64), *(column.counts for column in columns)])
         return replace(
             columns[0],
-            corners=np.concatenate([column.corners for column in columns]),
-            labels=np.concatenate([column.labels for column in columns]),
-            flags=np.concatenate([column.flags for column in columns]),
             offsets=np.cumsum(counts, dtype=np.int64),
             sizes=np.concatenate([column.sizes for column in columns]),
-            points=_joined_points([column.points for column in columns]),
+            **_joined(columns),
         )
 
     def same(self, other: Column, here: bytes | bytearray | None = None) -> bool:
@@ -94,10 +95,16 @@ class BoxColumn(Column):
         own = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
         width, height = map(int, self.sizes[i])
         size = (width, height) if width else None
-        points = None if self.points is None else self.points[own]
-        return Boxes(
-            corners=self.corners[own], labels=self.labels[own], flags=self.flags[own], size=size, points=points
-        )
+        return Boxes(size=size, **self._of_boxes(own))
+
+    def _of_boxes(self, where: Any) -> dict[str, Any]:
+        """Return what some boxes have, which a slice, their positions or bool [boxes] names."""
+        return {
+            "corners": self.corners[where],
+            "labels": self.labels[where],
+            "flags": self.flags[where],
+            "points": None if self.points is None else self.points[where],
+        }
 
     def field(self, facts: RecordFacts) -> Field:
         """Return a field of objects."""
@@ -107,15 +114,7 @@ class BoxColumn(Column):
     def take(self, indices: Sequence[int]) -> Self:
         """Return the boxes of the images at these positions, in this order."""
         offsets, where = self._places(indices)
-        return replace(
-            self,
-            corners=self.corners[where],
-            labels=self.labels[where],
-            flags=self.flags[where],
-            offsets=offsets,
-            sizes=self.sizes[np.asarray(indices, np.int64)],
-            points=None if self.points is None else self.points[where],
-        )
+        return replace(self, offsets=offsets, sizes=self.sizes[np.asarray(indices, np.int64)], **self._of_boxes(where))
 
     def _places(self, indices: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the offsets of some images as a column of their own, and the positions of their boxes in this one."""
@@ -127,14 +126,8 @@ class BoxColumn(Column):
     def only(self, kept: NDArray[np.bool_]) -> Self:
         """Return the images with the boxes that `kept`, bool [boxes], names."""
         of_box = np.repeat(np.arange(len(self)), self.counts)
-        return replace(
-            self,
-            corners=self.corners[kept],
-            labels=self.labels[kept],
-            flags=self.flags[kept],
-            offsets=np.cumsum([0, *np.bincount(of_box[kept], minlength=len(self))], dtype=np.int64),
-            points=None if self.points is None else self.points[kept],
-        )
+        offsets = np.cumsum([0, *np.bincount(of_box[kept], minlength=len(self))], dtype=np.int64)
+        return replace(self, offsets=offsets, **self._of_boxes(kept))
 
     def plain(self, i: int, class_names: Sequence[str], locate: Callable[[str], Any]) -> list[dict[str, Any]]:
         """Return the objects of one image as dictionaries; boxes are left out where keypoints have none."""
@@ -203,8 +196,8 @@ class BoxColumn(Column):
 
     def class_counts(self, chosen: Sequence[int], num_classes: int) -> list[int]:
         """Return how many objects of these images each class has."""
-        counts = Counter(self.take(chosen).labels.tolist())
-        return [counts[index] for index in range(num_classes)]
+        counts = np.bincount(self.take(chosen).labels, minlength=num_classes)
+        return counts[:num_classes].tolist()  # type: ignore[no-any-return]
 
     def relabelled(self, new: Sequence[int]) -> Self:
         """Return the boxes with their class indices replaced."""
@@ -266,17 +259,14 @@ def size_of_entry(size: Sequence[int] | None) -> Size | None:
     return None if size is None else (size[0], size[1])
 
 
-def _arrays(images: Iterable[Boxes]) -> dict[str, Any]:
-    """Return the arrays of a column."""
-    every = list(images)
+def _joined(parts: Sequence[Boxes | BoxColumn]) -> dict[str, Any]:
+    """Return what the boxes of several images or columns have, in turn."""
     empty = Boxes.of_rows([], None)
     return {
-        "corners": np.concatenate([empty.corners, *(boxes.corners for boxes in every)]),
-        "labels": np.concatenate([empty.labels, *(boxes.labels for boxes in every)]),
-        "flags": np.concatenate([empty.flags, *(boxes.flags for boxes in every)]),
-        "offsets": np.cumsum([0, *(len(boxes) for boxes in every)], dtype=np.int64),
-        "sizes": np.array([boxes.size or (0, 0) for boxes in every], np.int32).reshape(-1, 2),
-        "points": _joined_points([boxes.points for boxes in every]),
+        "corners": np.concatenate([empty.corners, *(part.corners for part in parts)]),
+        "labels": np.concatenate([empty.labels, *(part.labels for part in parts)]),
+        "flags": np.concatenate([empty.flags, *(part.flags for part in parts)]),
+        "points": _joined_points([part.points for part in parts]),
     }
 
 

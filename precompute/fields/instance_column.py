@@ -75,13 +75,8 @@ class InstanceColumn(BoxColumn):
 
     def __getitem__(self, i: int) -> Instances:
         boxes, own = super().__getitem__(i), slice(int(self.offsets[i]), int(self.offsets[i + 1]))
-        return Instances(
-            corners=boxes.corners,
-            labels=boxes.labels,
-            flags=boxes.flags,
-            size=boxes.size,
-            shapes=tuple(self.shapes[own]),
-        )
+        shapes = tuple(self.shapes[own])
+        return Instances(corners=boxes.corners, labels=boxes.labels, flags=boxes.flags, size=boxes.size, shapes=shapes)
 
     def take(self, indices: Sequence[int]) -> Self:
         """Return the objects of the images at these positions, in this order."""

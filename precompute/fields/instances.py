@@ -88,6 +88,16 @@ class Instances(Boxes):
         shapes = tuple(str(locate(shape)) for shape in self.shapes)
         return Instances(corners=self.corners, labels=self.labels, flags=self.flags, shapes=shapes)
 
+    def at(self, positions: Sequence[int] | NDArray[np.int64]) -> Instances:
+        """Return the decoded objects at some positions."""
+        return replace(
+            self,
+            corners=self.corners[positions],
+            labels=self.labels[positions],
+            flags=self.flags[positions],
+            layer_index=self.layer_index[positions],
+        )
+
     def apart(self) -> Instances:
         """Return decoded objects with a new layer for each object, which a user's transform may write into."""
         layers = np.zeros((max(1, len(self)), *self.decoded.shape[1:]), np.uint8)

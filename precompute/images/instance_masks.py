@@ -22,6 +22,7 @@ from precompute.fields.instances import Instances
 from precompute.fields.rle import decode_code
 from precompute.images.decode import decode_mask
 from precompute.images.shrink import shrink_mask
+from precompute.images.source_files import check_meant_size, check_same_size, read_file
 from precompute.storage.paths import as_path
 
 __all__ = [
@@ -118,44 +119,28 @@ def _masks(
 ) -> Iterator[tuple[NDArray[np.uint8], str]]:
     """Yield each mask, uint8 [H, W], 0 outside of the object, with the sha256 of its file or code."""
     height, width = full_size
-    if instances.size is not None and instances.size != (width, height):
-        turned = instances.size == (height, width) and ": was it turned by its EXIF orientation after it was annotated?"
-        raise RejectedSource(
-            f"{image}: is {width}×{height} pixels (width × height), but its masks are meant for "
-            f"{instances.size[0]}×{instances.size[1]}{turned or ''}; annotate it as it is shown upright, or fix the "
-            "size"
-        )
+    check_meant_size(image, full_size, instances.size, "masks")
     for shape in instances.shapes:
         if instances.size is None:
-            content, mask = _read(as_path(shape), alpha)
-            if mask.shape != full_size:
-                raise RejectedSource(
-                    f"{shape}: is {mask.shape[1]}×{mask.shape[0]} pixels, but its image {image} is {width}×{height}; "
-                    "both must have one size"
-                )
+            content, mask = read_file(as_path(shape), lambda content: _decode(content, alpha))
+            check_same_size(shape, mask.shape, image, full_size)
             yield mask, hashlib.sha256(content).hexdigest()
         else:
             yield decode_code(shape, height, width), hashlib.sha256(shape.encode()).hexdigest()
 
 
-def _read(path: Path, alpha: str) -> tuple[bytes, NDArray[np.uint8]]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RejectedSource(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        stored = decode_mask(content, alpha)
-    except RejectedSource as error:
-        raise RejectedSource(f"{path}: {error}") from error
+def _decode(content: bytes, alpha: str) -> NDArray[np.uint8]:
+    """Return the mask of one object, 0 outside of it."""
+    stored = decode_mask(content, alpha)
     inside = cv2.compare(stored, int(stored.max()), cv2.CMP_EQ)  # of an empty mask all, which is none below
     if stored.max() and cv2.countNonZero(stored) != cv2.countNonZero(inside):
         values = np.unique(stored[stored > 0])
         shown = ", ".join(map(str, values[:5].tolist())) + (" …" if len(values) > 5 else "")
         raise RejectedSource(
-            f"{path}: holds the values {shown} besides 0; expected the mask of one object, 0 outside of it and one "
+            f"holds the values {shown} besides 0; expected the mask of one object, 0 outside of it and one "
             "other value inside"
         )
-    return content, inside if stored.max() else np.zeros(stored.shape, np.uint8)
+    return np.asarray(inside) if stored.max() else np.zeros(stored.shape, np.uint8)
 
 
 def with_boxes(instances: Instances) -> Instances:
@@ -168,13 +153,7 @@ def with_boxes(instances: Instances) -> Instances:
         if w:
             corners.append((left / width, top / height, (left + w) / width, (top + h) / height))
             kept.append(i)
-    return replace(
-        instances,
-        corners=np.array(corners, np.float32).reshape(-1, 4),
-        labels=instances.labels[kept],
-        flags=instances.flags[kept],
-        layer_index=instances.layer_index[kept],
-    )
+    return replace(instances.at(kept), corners=np.array(corners, np.float32).reshape(-1, 4))
 
 
 def shrink_instances(instances: Instances, size: tuple[int, int]) -> Instances:

@@ -117,14 +117,7 @@ class InstanceTransform:
         chosen = np.arange(len(given))
         if self._fields:  # reflections have boxes of their own, and one mask
             chosen = np.unique(np.asarray(made[INDEX_FIELD], np.int64).reshape(-1))
-        moved = Instances(
-            corners=given.corners[chosen],
-            labels=given.labels[chosen],
-            flags=given.flags[chosen],
-            layers=layers,
-            layer_index=given.layer_index[chosen],
-        )
-        return with_boxes(moved)
+        return with_boxes(replace(given.at(chosen), layers=layers))
 
     def _layered(self, instances: Instances) -> Instances:
         return instances.apart() if self._apart else instances
@@ -144,10 +137,4 @@ def large_enough(instances: Instances, min_area: float) -> Instances:
     if not min_area:
         return instances
     kept = [i for i, mask in enumerate(instances.masks()) if mask.sum() >= min_area]
-    return replace(
-        instances,
-        corners=instances.corners[kept],
-        labels=instances.labels[kept],
-        flags=instances.flags[kept],
-        layer_index=instances.layer_index[kept],
-    )
+    return instances.at(kept)

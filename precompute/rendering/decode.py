@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from precompute.fields.column import digest_of_fields
 from precompute.images.decode import decode_shrunk
-from precompute.rendering.fields.renderer import SourceImage, read_file
+from precompute.images.source_files import read_file
+from precompute.rendering.fields.renderer import SourceImage
 from precompute.rendering.spec import RecordSpec
 
 __all__ = ["Decoded", "decode_source", "files_beside"]

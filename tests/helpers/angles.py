@@ -17,7 +17,8 @@ from precompute.fields.feature import Feature, Number, Size, Value, Values
 from precompute.fields.field import Field
 from precompute.fields.file_column import FileColumn
 from precompute.fields.registry import COLUMN_TYPES, register
-from precompute.rendering.fields.renderer import Loaded, Renderer, SourceImage, read_file, renderer_type
+from precompute.images.source_files import read_file
+from precompute.rendering.fields.renderer import Loaded, Renderer, SourceImage, renderer_type
 
 __all__ = ["MOST", "AngleColumn", "AngleField", "AngleRenderer", "write_angles"]
 

@@ -15,11 +15,12 @@ from precompute.fields.extra_image import DTYPES, ExtraImageField
 from precompute.fields.feature import Value
 from precompute.fields.field import Field
 from precompute.images.color_modes import Scale, parse_scale
-from precompute.images.decode import decode_as_stored, decode_shrunk, orientation_of
+from precompute.images.decode import decode_as_stored, decode_shrunk
 from precompute.images.encode import encode_image, encode_mask
 from precompute.images.shrink import shrink_mask
+from precompute.images.source_files import check_same_size, read_file, with_path
 from precompute.pipelines.pipeline import Pipeline
-from precompute.rendering.fields.renderer import Loaded, Renderer, SourceImage, read_file, renderer_type, with_path
+from precompute.rendering.fields.renderer import Loaded, Renderer, SourceImage, renderer_type
 from precompute.storage.paths import as_path
 from precompute.text.format import format_count
 
@@ -86,15 +87,11 @@ class ExtraImageRenderer(Renderer):
         """Read a file, which must have the size of the image."""
         path = as_path(raw)
         content, (pixels, full_size) = read_file(path, lambda content: self._decode(content, image))
-        if full_size != image.full_size:
-            raise RejectedSource(
-                f"{path}: is {full_size[1]}×{full_size[0]} pixels, but its image {image.path} is "
-                f"{image.full_size[1]}×{image.full_size[0]}; both must have one size"
-            )
+        check_same_size(path, full_size, image.path, image.full_size)
         return Loaded(
             value=with_path(path, lambda: self._fitted(pixels)),
             sha256=hashlib.sha256(content).hexdigest(),
-            is_turned=image.orientation != 1 and image.orientation != orientation_of(content),
+            is_turned=image.is_turned(content),
         )
 
     def _decode(self, content: bytes, image: SourceImage) -> tuple[NDArray[Any], tuple[int, int]]:

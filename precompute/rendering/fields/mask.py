@@ -17,17 +17,18 @@ from precompute.fields.feature import Value
 from precompute.fields.field import FURTHER_MASKS, Field
 from precompute.fields.instances import Instances
 from precompute.fields.mask import MASK, MaskField, mask_settings
-from precompute.images.decode import decode_colors, decode_mask, orientation_of
+from precompute.images.decode import decode_colors, decode_mask
 from precompute.images.encode import encode_mask
 from precompute.images.instance_ids import find_instance_ids
 from precompute.images.instance_masks import EMPTY, OVERLAP, load_instances, merge_instances
 from precompute.images.mask_files import changed_ids, ids_of_colors, packed_colors
 from precompute.images.shrink import shrink_mask
+from precompute.images.source_files import check_same_size, read_file, with_path
 from precompute.options.build_options import BuildOptions
 from precompute.options.of_fields import of_field
 from precompute.pipelines.mask_rules import AllowedIds, check_mask_rules
 from precompute.pipelines.pipeline import Pipeline
-from precompute.rendering.fields.renderer import Loaded, Renderer, SourceImage, read_file, renderer_type, with_path
+from precompute.rendering.fields.renderer import Loaded, Renderer, SourceImage, renderer_type
 from precompute.storage.paths import as_path
 
 __all__ = ["MaskRenderer"]
@@ -144,15 +145,11 @@ class MaskRenderer(Renderer):
         decode = decode_colors if self.colors else decode_mask
         content, stored = read_file(path, lambda content: decode(content, image.alpha))
         ids = with_path(path, lambda: self._class_ids(stored))
-        if ids.shape != image.full_size:
-            raise RejectedSource(
-                f"{path}: is {ids.shape[1]}×{ids.shape[0]} pixels, but its image {image.path} is "
-                f"{image.full_size[1]}×{image.full_size[0]}; both must have one size"
-            )
+        check_same_size(path, ids.shape, image.path, image.full_size)
         return Loaded(
             value=ids if image.size == image.full_size else shrink_mask(ids, image.size),
             sha256=hashlib.sha256(content).hexdigest(),
-            is_turned=image.orientation != 1 and image.orientation != orientation_of(content),
+            is_turned=image.is_turned(content),
         )
 
     def _merge(self, raw: Instances, image: SourceImage) -> Loaded:
@@ -163,7 +160,7 @@ class MaskRenderer(Renderer):
             value=ids if image.size == image.full_size else shrink_mask(ids, image.size),
             sha256=sha256,
             counters={what: number for what, number in ((EMPTY, num_empty), (OVERLAP, overlap)) if number},
-            is_turned=image.orientation != 1,
+            is_turned=image.is_turned(),
         )
 
     def _class_ids(self, stored: NDArray[Any]) -> NDArray[Any]:

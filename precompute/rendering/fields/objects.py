@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.errors import RejectedSource
 from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
 from precompute.fields.feature import Value
 from precompute.fields.field import Field
@@ -19,6 +18,7 @@ from precompute.fields.objects import ObjectsField
 from precompute.fields.skeleton import skeleton_settings
 from precompute.images.instance_masks import EMPTY, load_instances, plain_boxes, shrink_instances
 from precompute.images.png import encode_png
+from precompute.images.source_files import check_meant_size
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.box_rules import BoxRules, BoxTransform
 from precompute.pipelines.instance_rules import InstanceTransform, large_enough
@@ -74,16 +74,15 @@ class ObjectsRenderer(Renderer):
 
     def load(self, raw: Any, image: SourceImage) -> Loaded:
         """Set the size of the image in boxes, or read the masks of single objects."""
-        is_turned = image.orientation != 1
         if not isinstance(raw, Instances):
-            return Loaded(value=_of_size(raw, image), is_turned=is_turned)
+            return Loaded(value=_of_size(raw, image), is_turned=image.is_turned())
         loaded, sha256, num_empty = load_instances(image.path, raw, image.full_size, image.alpha)
         if not self.field.has_masks:
             value = plain_boxes(loaded)
         else:
             value = loaded if image.size == image.full_size else shrink_instances(loaded, image.size)
         counters = {EMPTY: num_empty} if num_empty else {}
-        return Loaded(value=value, sha256=sha256, counters=counters, is_turned=is_turned)
+        return Loaded(value=value, sha256=sha256, counters=counters, is_turned=image.is_turned())
 
     def hand_over(self, value: Any, image: NDArray[np.uint8], pipeline: Pipeline) -> dict[str, Any]:
         """Return boxes, points or layers of masks, whichever the pipeline was prepared for."""
@@ -112,12 +111,7 @@ def _of_size(boxes: Boxes, image: SourceImage) -> Boxes:
     height, width = image.full_size
     if boxes.size == UNKNOWN_SIZE:
         return replace(boxes, size=(width, height))
-    if boxes.size is not None and boxes.size != (width, height):
-        turned = boxes.size == (height, width) and ": was it turned by its EXIF orientation after it was annotated?"
-        raise RejectedSource(
-            f"{image.path}: is {width}×{height} pixels (width × height), but its boxes are meant for "
-            f"{boxes.size[0]}×{boxes.size[1]}{turned or ''}; annotate it as it is shown upright, or fix the size"
-        )
+    check_meant_size(image.path, image.full_size, boxes.size, "boxes")
     return boxes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, singledispatch
 from pathlib import Path
@@ -11,16 +11,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.errors import RejectedSource
 from precompute.fields.feature import Value
 from precompute.fields.field import Field
 from precompute.images.decode import orientation_of
-from precompute.images.mask_files import UnlistedColors
 from precompute.options.build_options import BuildOptions
 from precompute.pipelines.mirror_triangles import was_mirrored
 from precompute.pipelines.pipeline import Pipeline
 
-__all__ = ["Loaded", "Renderer", "SourceImage", "read_file", "renderer_type", "with_path"]
+__all__ = ["Loaded", "Renderer", "SourceImage", "renderer_type"]
 
 NO_IDS = np.zeros(0, np.int64)
 
@@ -47,6 +45,10 @@ class SourceImage:
     def orientation(self) -> int:
         """EXIF orientation of the file, 1 for upright."""
         return orientation_of(self.content)
+
+    def is_turned(self, content: bytes = b"") -> bool:
+        """Return whether EXIF turns the image, and not alike the file of a value, where that has one."""
+        return self.orientation not in (1, orientation_of(content))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,26 +223,3 @@ class Renderer:
 def renderer_type(field: Field) -> type[Renderer]:
     """Return the renderer class of a type of field; other modules register those that move values or read files."""
     return Renderer
-
-
-def read_file(path: Path, decode: Callable[[bytes], Any]) -> tuple[bytes, Any]:
-    """Return the bytes of a file, and its decoded content.
-
-    Raises:
-        RejectedSource: The file cannot be read or decoded; the message names it.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RejectedSource(f"{path}: cannot be read: {error.strerror}") from error
-    return content, with_path(path, lambda: decode(content))
-
-
-def with_path(path: Path, function: Callable[[], Any]) -> Any:
-    """Return the result of a function; a path is put before the messages of its errors."""
-    try:
-        return function()
-    except UnlistedColors as error:
-        raise UnlistedColors(error.counts, where=f"{path}: ") from error
-    except RejectedSource as error:
-        raise RejectedSource(f"{path}: {error}") from error
