@@ -15,8 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from precompute.fields.contents import Contents
-from precompute.fields.counts import FieldCounts
+from precompute.fields.counts import Contents, FieldCounts
 from precompute.fields.feature import Feature, Size, Value, Values
 from precompute.fields.layers import Layers
 from precompute.fields.record import RECORD_FEATURES

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.fields.contents import Contents, pixels_of_classes
 from precompute.fields.counters import EMPTY_OBJECTS, instance_id_warning, instance_ids_of
+from precompute.fields.counts import Contents, pixels_of_classes
 from precompute.fields.feature import Picture, Size
 from precompute.fields.field import FURTHER_MASKS, MAX_CLASS_IDS, Deviation, class_limits
 from precompute.fields.layers import Layers

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from precompute.errors import DatasetError
 from precompute.fields.boxes import FLAGS, Boxes
-from precompute.fields.contents import Contents
 from precompute.fields.counters import EMPTY_OBJECTS
-from precompute.fields.counts import FieldCounts
+from precompute.fields.counts import Contents, FieldCounts
 from precompute.fields.feature import Box, ClassIndex, Feature, Number, Picture, Size, Text, Value, Values
 from precompute.fields.field import Deviation, Field, class_limits
 from precompute.fields.instances import Instances

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from precompute.fields.column import Column
-from precompute.fields.contents import Contents
+from precompute.fields.counts import Contents
 from precompute.fields.field import Field
 from precompute.reporting.observing import Observed, StoredRecord
 from precompute.reporting.sections.effects import ClassPixels, LostObjects

@@ -14,7 +14,7 @@ import pytest
 import precompute
 from precompute import Source
 from precompute.fields.boxes import Boxes
-from precompute.fields.contents import Contents
+from precompute.fields.counts import Contents
 from precompute.fields.layers import Layers
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
