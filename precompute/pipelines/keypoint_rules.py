@@ -223,12 +223,12 @@ class KeypointTransform:
         """Return the targets that a Compose is handed for boxes with keypoints."""
         boxed = _has_corners(boxes)
         num_boxes = len(boxes) if boxed else 0
-        known, marked = self._handed_over(image, boxes)
+        known, marked = _handed_over(image, boxes)
         return {
             "bboxes": boxes.shares() if boxed else np.zeros((0, 4)),
             "keypoints": marked,
             **field_values(self._box_fields, boxes.labels[:num_boxes], np.arange(num_boxes)),
-            **field_values(self._point_fields, *self._numbered(known, boxes)),
+            **field_values(self._point_fields, *_numbers(known, boxes)),
         }
 
     def take_back(self, boxes: Boxes, made: Mapping[str, Any]) -> Boxes:
@@ -250,26 +250,26 @@ class KeypointTransform:
             mirrored=is_mirrored(numbers, xy),
         )
 
-    @staticmethod
-    def _numbered(known: NDArray[np.int64], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the index in the skeleton of each handed-over point, −1 for triangles, and its number."""
-        num_points = max(1, boxes.point_shares().shape[1])
-        indices = np.concatenate([known % num_points, np.full(len(CORNERS), -1)])
-        return indices, np.concatenate([known, CORNERS])
-
-    @staticmethod
-    def _handed_over(image: NDArray[np.uint8], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return which points are labelled, and the positions of these and of the triangles, by pixels' middles."""
-        size = np.array([image.shape[1], image.shape[0]], np.float64)
-        points = boxes.point_shares().reshape(-1, 3)
-        there = ((points[:, :2] >= 0) & (points[:, :2] <= 1)).all(axis=1)  # sizes may be known from here on alone
-        known = np.flatnonzero(there & (points[:, 2] > 0))
-        xy = np.concatenate([points[known, :2] * size, triangles_on(size)])
-        return known, (xy - 0.5).astype(np.float32)
-
 
 def _has_corners(boxes: Boxes) -> bool:
     return bool(boxes.corners.any())
+
+
+def _numbers(known: NDArray[np.int64], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the index in the skeleton of each handed-over point, −1 for triangles, and its number."""
+    num_points = max(1, boxes.point_shares().shape[1])
+    indices = np.concatenate([known % num_points, np.full(len(CORNERS), -1)])
+    return indices, np.concatenate([known, CORNERS])
+
+
+def _handed_over(image: NDArray[np.uint8], boxes: Boxes) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return which points are labelled, and the positions of these and of the triangles, by pixels' middles."""
+    size = np.array([image.shape[1], image.shape[0]], np.float64)
+    points = boxes.point_shares().reshape(-1, 3)
+    there = ((points[:, :2] >= 0) & (points[:, :2] <= 1)).all(axis=1)  # sizes may be known from here on alone
+    known = np.flatnonzero(there & (points[:, 2] > 0))
+    xy = np.concatenate([points[known, :2] * size, triangles_on(size)])
+    return known, (xy - 0.5).astype(np.float32)
 
 
 class MirrorProbe:
@@ -286,8 +286,8 @@ class MirrorProbe:
 
     def hand_over(self, image: NDArray[np.uint8]) -> dict[str, Any]:
         """Return the targets that a Compose is handed to tell whether it mirrored an image."""
-        known, marked = KeypointTransform._handed_over(image, NO_BOXES)
-        return {"keypoints": marked, **field_values(self._point_fields, *KeypointTransform._numbered(known, NO_BOXES))}
+        known, marked = _handed_over(image, NO_BOXES)
+        return {"keypoints": marked, **field_values(self._point_fields, *_numbers(known, NO_BOXES))}
 
 
 class _Leaving:
