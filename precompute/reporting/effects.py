@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,10 @@ from numpy.typing import NDArray
 from precompute.fields.column import Column
 from precompute.fields.field import Schema
 from precompute.images.figures import FIGURES, image_figures
-from precompute.reporting.losses import LossTally
+from precompute.reporting.losses import ClassPixels, LossTally, LostObjects
 from precompute.reporting.observing import Observed
-from precompute.reporting.sections.effects import BorderFill, Effect, Effects
 
-__all__ = ["EffectsTally"]
+__all__ = ["BorderFill", "Effect", "Effects", "EffectsTally"]
 
 BINS = 24
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -24,6 +24,75 @@ MEANING = (
     "Records should differ from their sources as much as images that the model will meet do, and keep what they are "
     "labelled with."
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """A figure of images, before and after augmentation.
+
+    Attributes:
+        name: ``"brightness"``, ``"contrast"``, ``"sharpness"``, ``"colour"``, or ``"object size"``.
+        unit: What is counted, in words.
+        edges: Edges of the bins of `before` and `after`.
+        before: Number of unaugmented images (or objects) in each bin; empty where these are not known.
+        after: Number of records (or objects in them) in each bin.
+        before_quantiles: 5 %, 25 %, 50 %, 75 % and 95 % of them; empty where not known.
+        after_quantiles: The same of records.
+    """
+
+    name: str
+    unit: str
+    edges: tuple[float, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    before_quantiles: tuple[float, ...]
+    after_quantiles: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BorderFill:
+    """Where pixels do not come from the source, but from filling.
+
+    Attributes:
+        share: Share of all pixels of records, 0 to 1.
+        num_records: Number of records that were looked at.
+        num_filled: Number of those with such pixels.
+        grid: Share of filled pixels in each cell of the image, rows from the top: 16 × 16.
+    """
+
+    share: float
+    num_records: int
+    num_filled: int
+    grid: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effects:
+    """What augmentation did to the data of one split.
+
+    Attributes:
+        split: Name of the split.
+        num_sources: Number of sources that were looked at.
+        num_records: Number of their records.
+        baseline: What records are compared with, in words; empty if with nothing.
+        images: Figures of images, and of the sizes of objects.
+        classes: Pixels of each class, for masks.
+        lost: Objects lost by class and by size.
+        num_emptied: Number of records without objects whose source has some; None where not known, or no objects are.
+        fill: Where borders were filled; None where not known.
+        meaning: One sentence.
+    """
+
+    split: str
+    num_sources: int
+    num_records: int
+    baseline: str
+    images: tuple[Effect, ...]
+    classes: tuple[ClassPixels, ...] = ()
+    lost: tuple[LostObjects, ...] = ()
+    num_emptied: int | None = None
+    fill: BorderFill | None = None
+    meaning: str
 
 
 class EffectsTally:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from precompute.reporting.sections.cost import Cost
-from precompute.reporting.sections.effects import Effects, LostObjects
-from precompute.reporting.sections.facts import Facts
-from precompute.reporting.sections.transforms import PipelineRates, Variants
-from precompute.reporting.sections.trust import ClassCounts, Trust
+from precompute.reporting.cost import Cost
+from precompute.reporting.effects import Effects
+from precompute.reporting.facts import Facts
+from precompute.reporting.losses import LostObjects
+from precompute.reporting.transforms import PipelineRates, Variants
+from precompute.reporting.trust import ClassCounts, Trust
 from precompute.text.format import format_bytes, format_count, format_few
 
 __all__ = ["CHECKS", "Figures", "Found"]

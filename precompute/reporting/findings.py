@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from precompute.reporting.finding_checks import CHECKS, Figures, Found
-from precompute.reporting.sections.report import Finding
+from precompute.reporting.result import Finding
 
 __all__ = ["KINDS", "FindingKind", "find", "findings_table"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,13 +12,61 @@ from precompute.fields.column import Column
 from precompute.fields.counts import Contents
 from precompute.fields.field import Field
 from precompute.reporting.observing import Observed, StoredRecord
-from precompute.reporting.sections.effects import ClassPixels, LostObjects
 
-__all__ = ["LossTally"]
+__all__ = ["ClassPixels", "LossTally", "LostObjects"]
 
 # Largest share of the image that an object of each size takes. Source: https://cocodataset.org/#detection-eval, whose
 # limits of 32² and 96² pixels are meant for images of about 640×480.
 SIZES = {"small (below 0.3 % of the image)": 0.003, "medium (below 3 %)": 0.03, "large": 1.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassPixels:
+    """Pixels of one class of a mask.
+
+    Attributes:
+        field: Name of the mask.
+        class_name: Name of the class, or its id.
+        before: Share of all pixels of the unaugmented sources, 0 to 1; None where not known.
+        after: Share of all pixels of records.
+        num_before: Number of sources that have the class.
+        num_after: Number of records that have it.
+        num_expected: Number of records whose source has it.
+        num_lost: Number of those that lack it.
+    """
+
+    field: str
+    class_name: str
+    before: float | None
+    after: float
+    num_before: int | None
+    num_after: int
+    num_expected: int | None
+    num_lost: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LostObjects:
+    """Objects that records lack, of one group.
+
+    Attributes:
+        field: Name of the objects' field.
+        group: Name of a class, or of a size.
+        by: ``"class"`` or ``"size"``.
+        num_before: Number that records would have if none were lost.
+        num_after: Number that they have.
+    """
+
+    field: str
+    group: str
+    by: str
+    num_before: int
+    num_after: int
+
+    @property
+    def share(self) -> float:
+        """Share that was lost, 0 to 1."""
+        return 1 - self.num_after / self.num_before if self.num_before else 0.0
 
 
 class LossTally:

@@ -1,9 +1,14 @@
-"""Sources that look alike, over all splits, as numbers and as pairs to look at."""
+"""Sources that look alike, over all splits, as numbers and as pairs to look at.
+
+Two hashes that differ in at most d bits are equal in at least one of d + 1 bands that the bits are cut into. So only
+hashes with an equal band are compared, and not each with each.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,15 +19,21 @@ from precompute.errors import RejectedSource, StorageError
 from precompute.fields.field import Schema
 from precompute.images.color_modes import Scale
 from precompute.images.decode import decode_shrunk
-from precompute.reporting.gallery import SIDE, picture_of
-from precompute.reporting.near_pairs import mirrored_pairs, near_pairs
-from precompute.reporting.sections.gallery import Picture
-from precompute.reporting.sections.trust import NearDuplicates, Pair
+from precompute.images.perceptual_hash import MIRRORED, NUM_BITS
+from precompute.reporting.gallery import NOT_IN_JSON, SIDE, Picture, picture_of
 from precompute.reporting.source_hashes import FLAT, HASHED, MISSING, SourceHashes
 from precompute.table.listing import Listing
 from precompute.text.format import format_label
 
-__all__ = ["MAX_DISTANCE", "collect_near_duplicates", "source_picture"]
+__all__ = [
+    "MAX_DISTANCE",
+    "NearDuplicates",
+    "Pair",
+    "collect_near_duplicates",
+    "mirrored_pairs",
+    "near_pairs",
+    "source_picture",
+]
 
 # Measured on four real sets: 99.6 % of 2,136 copies (at half the size, at JPEG quality 40, brighter or duller by a
 # quarter) differ in 6 bits or fewer, and so do 534 mirrored ones. Of 138,000 pairs of images one was that near: a field
@@ -30,6 +41,56 @@ __all__ = ["MAX_DISTANCE", "collect_near_duplicates", "source_picture"]
 MAX_DISTANCE = 6
 MAX_PAIRS, MAX_PICTURED = 200, 24
 Pairs: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]
+Hashes = NDArray[np.uint64]
+_ONES = np.array([number.bit_count() for number in range(2**16)], np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two sources that look alike.
+
+    Attributes:
+        first: Key of one.
+        second: Key of the other.
+        first_split: Split of the first.
+        second_split: Split of the second.
+        distance: Number of bits, of 64, in which their perceptual hashes differ.
+        is_mirrored: Whether that is so only if one of them is mirrored left to right.
+        classes: Classes of the two, in words; empty without classes.
+        pictures: Both sources; None where they are not there any more, or when there are many pairs.
+    """
+
+    first: str
+    second: str
+    first_split: str
+    second_split: str
+    distance: int
+    is_mirrored: bool = False
+    classes: tuple[str, ...] = ()
+    pictures: tuple[Picture, Picture] | None = field(default=None, metadata=NOT_IN_JSON, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearDuplicates:
+    """Sources that look alike, over all sources.
+
+    Attributes:
+        num_sources: Number of sources that were compared.
+        num_missing: Number that could not be read.
+        num_flat: Number without any content, such as one colour all over: they are not compared.
+        max_distance: Largest distance that counts, in bits of 64.
+        across: Number of pairs in different splits.
+        within: Number of pairs within train.
+        pairs: Pairs to look at: those across splits first, nearest first; not all where there are many.
+    """
+
+    num_sources: int
+    num_missing: int
+    num_flat: int
+    max_distance: int
+    across: int
+    within: int
+    pairs: tuple[Pair, ...]
 
 
 def collect_near_duplicates(found: SourceHashes, listings: Mapping[str, Listing], schema: Schema) -> NearDuplicates:
@@ -122,3 +183,77 @@ def source_picture(path: Path, color_mode: str, scale: Scale | None, alpha: str)
     except (OSError, StorageError, RejectedSource):
         return None
     return picture_of(pixels, {})
+
+
+# Pairs of nearly equal hashes among many
+
+
+def near_pairs(hashes: Hashes, max_distance: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the pairs of hashes that differ in few bits.
+
+    Args:
+        hashes: uint64 [N].
+        max_distance: Largest number of bits in which the two of a pair differ.
+
+    Returns:
+        int64 [M, 2] positions, the smaller one first, and int64 [M] distances; the nearest pairs first.
+    """
+    bands = list(_bands(hashes, max_distance + 1))
+    found = [np.zeros((0, 2), np.int64)]
+    for number, band in enumerate(bands):
+        for pairs in _pairs_with_equal(band, hashes, max_distance):
+            again = np.zeros(len(pairs), np.bool_)  # pairs that an earlier band has found
+            for earlier in bands[:number]:
+                again |= earlier[pairs[:, 0]] == earlier[pairs[:, 1]]
+            found.append(pairs[~again])
+    pairs = np.sort(np.concatenate(found), axis=1)
+    distances = _distances(hashes[pairs[:, 0]], hashes[pairs[:, 1]])
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], distances))
+    return pairs[order], distances[order]
+
+
+def mirrored_pairs(hashes: Hashes, max_distance: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the pairs of hashes of which one is nearly that of the other image mirrored left to right.
+
+    Args:
+        hashes: uint64 [N].
+        max_distance: Largest number of bits in which one of a pair differs from the mirrored other.
+
+    Returns:
+        Positions and distances as `near_pairs` returns them, without pairs that are near as they are.
+    """
+    num = len(hashes)
+    pairs, distances = near_pairs(np.concatenate([hashes, hashes ^ np.uint64(MIRRORED)]), max_distance)
+    first, second = pairs[:, 0], pairs[:, 1] - num
+    # Each pair comes twice, for either of the two may be the mirrored one; an image like its mirror image is no pair.
+    chosen = (first < num) & (second >= 0) & (first < second)
+    chosen[chosen] = _distances(hashes[first[chosen]], hashes[second[chosen]]) > max_distance
+    return np.stack([first[chosen], second[chosen]], axis=1), distances[chosen]
+
+
+def _distances(first: Hashes, second: Hashes) -> NDArray[np.int64]:
+    """Return the number of bits in which hashes differ."""
+    words = (first ^ second).view(np.uint16).reshape(-1, 4)
+    found: NDArray[np.int64] = _ONES[words].sum(axis=1, dtype=np.int64)
+    return found
+
+
+def _bands(hashes: Hashes, number: int) -> Iterator[Hashes]:
+    """Yield each band of all hashes; bands differ by a bit in length at most."""
+    ends = np.linspace(0, NUM_BITS, number + 1).round().astype(int).tolist()
+    for first, last in itertools.pairwise(ends):
+        yield (hashes >> np.uint64(first)) & np.uint64((1 << (last - first)) - 1)
+
+
+def _pairs_with_equal(band: Hashes, hashes: Hashes, max_distance: int) -> Iterator[NDArray[np.int64]]:
+    """Yield near pairs among hashes with an equal band: neighbours in its order, those two apart, and so on."""
+    order = np.argsort(band, kind="stable")
+    band, hashes = band[order], hashes[order]
+    starts = np.arange(len(order))
+    apart = 1
+    while len(starts := starts[starts + apart < len(order)]):
+        starts = starts[band[starts] == band[starts + apart]]
+        near = starts[_distances(hashes[starts], hashes[starts + apart]) <= max_distance]
+        if len(near):
+            yield np.stack([order[near], order[near + apart]], axis=1)
+        apart += 1

@@ -1,20 +1,74 @@
-"""`precompute.report`: all that there is to say of a dataset, as data, JSON and a page."""
+"""`precompute.report`: all that there is to say of a dataset, as data, JSON and a page.
+
+A sample of its records is read and made again, and everything is counted.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from precompute.errors import UsageError, accessible
+from precompute.dataset.leases import hold_rows
+from precompute.dataset.manifest import Manifest
+from precompute.dataset.paths import DatasetPaths
+from precompute.errors import PipelineError, UsageError, accessible
+from precompute.images.threads import one_opencv_thread
+from precompute.inspecting.inspect import inspect
+from precompute.inspecting.inspection import Inspection
 from precompute.options.plain_values import converts_arguments
 from precompute.pages.html import check_page
-from precompute.reporting.collect import ReportOptions, collect
-from precompute.reporting.sections.report import Report
+from precompute.rendering.rebuild import RecordRebuilder, source_paths, stored_spec
+from precompute.reporting.cost import CostTally, collect_cost
+from precompute.reporting.effects import EffectsTally
+from precompute.reporting.facts import collect_facts
+from precompute.reporting.finding_checks import Figures
+from precompute.reporting.findings import find
+from precompute.reporting.gallery import GalleryTally, merge_legends
+from precompute.reporting.near_duplicates import (
+    MAX_PICTURED,
+    NearDuplicates,
+    Pair,
+    collect_near_duplicates,
+    source_picture,
+)
+from precompute.reporting.observing import Observer, Tracer
+from precompute.reporting.result import Report
+from precompute.reporting.source_hashes import hash_sources
+from precompute.reporting.transforms import RatesTally, VarietyTally
+from precompute.reporting.trust import collect_trust
 from precompute.storage.paths import as_path, local_path
+from precompute.table.listing import Listing
+from precompute.table.listing_file import read_listing
+from precompute.text.format import format_count
+from precompute.text.reasons import group_reasons
 
-__all__ = ["report"]
+__all__ = ["MAX_HASHED", "ReportOptions", "report"]
 
 NEAR_DUPLICATES = ("auto", "always", "never")
+MAX_HASHED = 200_000  # sources, above which those that look alike are only looked for when asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """What a report looks at.
+
+    Attributes:
+        num_sources: Number of sources a split whose records are looked at.
+        num_rows: Number of rows whose records of these sources are looked at.
+        near_duplicates: ``"auto"``, ``"always"`` or ``"never"``.
+        source: Folder of the sources, where it has moved.
+        pipeline: The pipeline as for a build, where the manifest cannot hold it.
+        jobs: Number of threads that hash sources; one per core when None.
+    """
+
+    num_sources: int = 128
+    num_rows: int = 8
+    near_duplicates: str = "auto"
+    source: str | Path | None = None
+    pipeline: Any = None
+    jobs: int | None = None
 
 
 @converts_arguments
@@ -88,3 +142,144 @@ def report(
 
         write_page(found, page)
     return found
+
+
+def collect(out: Path, options: ReportOptions) -> Report:
+    """Return the report of a dataset; it holds its rows while it reads.
+
+    Raises:
+        DatasetError: The manifest or the lists of sources are missing or not valid.
+    """
+    found = inspect(out)  # before this report is a reader, too
+    manifest, lease = hold_rows(
+        out, lambda m: [(m.generation, name, row.row) for name, split in m.splits.items() for row in split.rows]
+    )
+    try:
+        return _Collecting(out, manifest, options).report(found if found.manifest == manifest else inspect(out))
+    finally:
+        lease.close()
+
+
+class _Collecting:
+    """The work of one report."""
+
+    def __init__(self, out: Path, manifest: Manifest, options: ReportOptions) -> None:
+        self._out, self._manifest, self._options = out, manifest, options
+        self._notes: list[str] = []
+        paths = DatasetPaths(out)
+        self._listings = {name: read_listing(paths.sources(manifest.generation, name)) for name in manifest.splits}
+        self._locate = source_paths(out, manifest, options.source)
+        self._tracer = self._make_tracer()
+        self._observer = Observer(out, manifest, self._listings, self._tracer)
+
+    def _make_tracer(self) -> Tracer | None:
+        given = {"pipeline": self._options.pipeline, "source": self._options.source}
+        try:
+            return Tracer(RecordRebuilder(self._out, self._manifest, **given), self._manifest.splits)
+        except PipelineError as error:
+            if self._options.pipeline is not None:
+                raise
+            self._notes.append(f"What transforms did is not known: {error}")
+            return None
+
+    def report(self, found: Inspection) -> Report:
+        """Return the report, from what `inspect` found."""
+        with one_opencv_thread():
+            tallies = {name: self._tallied(name) for name in self._manifest.splits}
+        self._note_problems()
+        near = self._near_duplicates()
+        facts, trust = collect_facts(found), collect_trust(found, self._listings, near)
+        costs = {name: cost for name, one in tallies.items() if (cost := one.costs.result(self._manifest)) is not None}
+        figures = Figures(
+            facts=facts,
+            transforms=[rates for one in tallies.values() if (rates := one.rates.result()) is not None],
+            variants=[variety for one in tallies.values() if (variety := one.variety.result()) is not None],
+            effects=[effects for one in tallies.values() if (effects := one.effects.result()) is not None],
+            trust=trust,
+            cost=collect_cost(self._manifest, facts, costs),
+            damages=self._observer.damages,
+        )
+        return Report(
+            made=datetime.now(UTC).isoformat(timespec="seconds"),
+            num_sources=self._options.num_sources,
+            num_rows=self._options.num_rows,
+            findings=find(figures, str(self._out)),
+            notes=tuple(self._notes),
+            facts=facts,
+            samples=tuple(sample for one in tallies.values() for sample in one.gallery.result()),
+            legend=merge_legends(one.gallery for one in tallies.values()),
+            transforms=tuple(figures.transforms),
+            variants=tuple(figures.variants),
+            effects=tuple(figures.effects),
+            trust=trust,
+            cost=figures.cost,
+        )
+
+    def _tallied(self, split: str) -> _Tallies:
+        tallies = _Tallies.of(split, self._manifest, self._listings[split], self._tracer)
+        for observed in self._observer.observe(split, self._options.num_sources, self._options.num_rows):
+            for tally in tallies.every:
+                tally.add(observed)
+        return tallies
+
+    def _note_problems(self) -> None:
+        lost = self._observer.lost_sources
+        if lost:
+            reasons = "; ".join(f"{len(kind.reasons):,} × {kind.what}" for kind in group_reasons(lost))
+            self._notes.append(
+                f"Of sources that cannot be read again, only their records are shown: "
+                f"{format_count(len(lost), 'source')} ({reasons}). Where their folder has moved, name it: --source DIR."
+            )
+
+    def _near_duplicates(self) -> NearDuplicates | None:
+        number, wanted = sum(map(len, self._listings.values())), self._options.near_duplicates
+        if wanted == "never" or (wanted == "auto" and number > MAX_HASHED):
+            asked = "" if wanted == "never" else ": --near-duplicates always looks for them"
+            self._notes.append(f"Nobody looked for sources that look alike among {number:,}{asked}.")
+            return None
+        spec = stored_spec(self._manifest)
+        hashes = hash_sources(
+            self._out, self._listings, self._locate, scale=spec.scale, alpha=spec.alpha, jobs=self._options.jobs
+        )
+        near = collect_near_duplicates(hashes, self._listings, self._manifest.schema)
+        if near.num_missing:
+            missing = format_count(near.num_missing, "source")
+            self._notes.append(f"{missing} could not be compared with others: they cannot be read, or have changed.")
+        pairs = [self._pictured(pair) for pair in near.pairs[:MAX_PICTURED]]
+        return replace(near, pairs=(*pairs, *near.pairs[MAX_PICTURED:]))
+
+    def _pictured(self, pair: Pair) -> Pair:
+        spec = stored_spec(self._manifest)
+        pictures = []
+        for split, key in ((pair.first_split, pair.first), (pair.second_split, pair.second)):
+            listing = self._listings[split]
+            path = self._locate(listing.images[listing.position(key) or 0])
+            pictures.append(source_picture(path, spec.color_mode, spec.scale, spec.alpha))
+        first, second = pictures
+        return pair if first is None or second is None else replace(pair, pictures=(first, second))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tallies:
+    """What is counted in one split."""
+
+    rates: RatesTally
+    variety: VarietyTally
+    effects: EffectsTally
+    gallery: GalleryTally
+    costs: CostTally
+
+    @classmethod
+    def of(cls, split: str, manifest: Manifest, listing: Listing, tracer: Tracer | None) -> _Tallies:
+        chances = [] if tracer is None else tracer.pipeline(split).chances
+        return cls(
+            rates=RatesTally(split, chances),
+            variety=VarietyTally(split),
+            effects=EffectsTally(split, manifest.schema, listing.columns),
+            gallery=GalleryTally(split, manifest.schema, listing, chances),
+            costs=CostTally(split, len(listing), chances),
+        )
+
+    @property
+    def every(self) -> tuple[Any, ...]:
+        return self.rates, self.variety, self.effects, self.gallery, self.costs

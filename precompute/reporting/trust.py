@@ -5,23 +5,87 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import StorageError
 from precompute.inspecting.inspection import Inspection
-from precompute.reporting.sections.trust import ClassCounts, NearDuplicates, Reason, Trust
+from precompute.reporting.near_duplicates import NearDuplicates
 from precompute.table.listing import Listing
 from precompute.text.reasons import group_reasons
 
-__all__ = ["collect_trust"]
+__all__ = ["ClassCounts", "Reason", "Trust", "collect_trust"]
 
 SHOWN = 10
 MEANING = (
     "A score says something about new images only if no image, or nearly the same one, stands in two splits, and if "
     "labels agree."
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Sources that were left out for one reason.
+
+    Attributes:
+        what: The reason.
+        num: Number of sources.
+        examples: A few of them.
+    """
+
+    what: str
+    num: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassCounts:
+    """Sources of a class, or objects of it, in each split.
+
+    Attributes:
+        field: Name of the field.
+        class_name: Name of the class.
+        counted: What is counted: ``"sources"``, ``"boxes"`` …
+        counts: Split → number.
+    """
+
+    field: str
+    class_name: str
+    counted: str
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """What may make scores wrong.
+
+    Attributes:
+        leaks: Pairs of keys in different splits whose image files are the same, a few.
+        num_leaks: Number of sources of such pairs.
+        conflicts: Pairs of keys with the same image and other answers, a few.
+        num_conflicts: Number of sources in such pairs.
+        near: Near duplicates; None where they were not looked for.
+        skipped: Sources that are left out of all rows, by reason.
+        bad: Sources that the last build refused, by reason.
+        torn_groups: Groups with sources in several splits.
+        num_groups: Number of groups.
+        classes: Class balance of the splits.
+        meaning: One sentence.
+    """
+
+    leaks: tuple[tuple[str, ...], ...]
+    num_leaks: int
+    conflicts: tuple[tuple[str, ...], ...]
+    num_conflicts: int
+    near: NearDuplicates | None
+    skipped: tuple[Reason, ...]
+    bad: tuple[Reason, ...]
+    torn_groups: tuple[str, ...]
+    num_groups: int
+    classes: tuple[ClassCounts, ...]
+    meaning: str
 
 
 def collect_trust(found: Inspection, listings: Mapping[str, Listing], near: NearDuplicates | None) -> Trust:

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from precompute.pictures.legend import Entry
-from precompute.reporting.sections.cost import Cost, SplitCost, TransformCost
-from precompute.reporting.sections.effects import BorderFill, ClassPixels, Effect, Effects, LostObjects
-from precompute.reporting.sections.facts import Facts, FieldFacts, Generation, SplitFacts
-from precompute.reporting.sections.gallery import Fired, Picture, Sample, Variant
-from precompute.reporting.sections.report import Finding, Report
-from precompute.reporting.sections.transforms import Parameter, PipelineRates, TransformPair, TransformRate, Variants
-from precompute.reporting.sections.trust import ClassCounts, NearDuplicates, Pair, Reason, Trust
+from precompute.reporting.cost import Cost, SplitCost, TransformCost
+from precompute.reporting.effects import BorderFill, Effect, Effects
+from precompute.reporting.facts import Facts, FieldFacts, Generation, SplitFacts
+from precompute.reporting.gallery import Fired, Picture, Sample, Variant
+from precompute.reporting.losses import ClassPixels, LostObjects
+from precompute.reporting.near_duplicates import NearDuplicates, Pair
+from precompute.reporting.result import Finding, Report
+from precompute.reporting.transforms import Parameter, PipelineRates, TransformPair, TransformRate, Variants
+from precompute.reporting.trust import ClassCounts, Reason, Trust
 from tests.helpers.pages import HOSTILE
 
 __all__ = ["draw_noise", "empty_report", "full_report", "make_sample"]

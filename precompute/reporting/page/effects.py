@@ -21,7 +21,8 @@ from precompute.pages.blocks import (
 )
 from precompute.pages.charts import draw_bars, draw_histogram
 from precompute.pages.embed import embed_shares
-from precompute.reporting.sections.effects import BorderFill, ClassPixels, Effect, Effects, LostObjects
+from precompute.reporting.effects import BorderFill, Effect, Effects
+from precompute.reporting.losses import ClassPixels, LostObjects
 from precompute.text.format import format_count
 
 __all__ = ["effects_section"]

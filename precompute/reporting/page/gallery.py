@@ -9,7 +9,7 @@ from typing import NamedTuple
 from precompute.pages.blocks import Gallery, GallerySource, Note, Section, Shown
 from precompute.pages.embed import Embedded, data_uri, embed
 from precompute.pictures.legend import Entry, draw_swatch
-from precompute.reporting.sections.gallery import Fired, Picture, Sample, Variant
+from precompute.reporting.gallery import Fired, Picture, Sample, Variant
 from precompute.text.format import format_bytes, format_count
 
 __all__ = ["MAX_BYTES", "embed_picture", "gallery_section"]

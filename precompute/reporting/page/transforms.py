@@ -8,7 +8,7 @@ import numpy as np
 
 from precompute.pages.blocks import Block, Cell, Chart, Charts, Folded, Heat, Note, Section, Table
 from precompute.pages.charts import Rate, draw_bars, draw_histogram, draw_rates
-from precompute.reporting.sections.transforms import (
+from precompute.reporting.transforms import (
     Parameter,
     PipelineRates,
     TransformPair,

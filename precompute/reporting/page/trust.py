@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from precompute.pages.blocks import Block, Cell, Note, PictureGroup, Pictures, Section, Share, Table
+from precompute.reporting.near_duplicates import NearDuplicates, Pair
 from precompute.reporting.page.gallery import embed_picture
-from precompute.reporting.sections.trust import ClassCounts, NearDuplicates, Pair, Reason, Trust
+from precompute.reporting.trust import ClassCounts, Reason, Trust
 from precompute.text.format import format_count, format_few
 
 __all__ = ["trust_section"]

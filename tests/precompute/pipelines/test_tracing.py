@@ -15,7 +15,7 @@ import pytest
 from precompute.pipelines.chances import chances
 from precompute.pipelines.pipeline import Pipeline
 from precompute.pipelines.tracing import TracingPipeline
-from precompute.reporting.rates import likely_counts
+from precompute.reporting.transforms import likely_counts
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
 NUM = 1500

@@ -19,7 +19,7 @@ from precompute.fields.layers import Layers
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
 from precompute.reporting.gallery import picture_of
-from precompute.reporting.sections.report import Report
+from precompute.reporting.result import Report
 from tests.helpers import instance_datasets, keypoint_datasets
 from tests.helpers.small_datasets import options, save
 

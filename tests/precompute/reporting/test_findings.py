@@ -18,8 +18,8 @@ from precompute import Source
 from precompute.errors import BadSourcesError
 from precompute.reporting.finding_checks import CHECKS, Figures
 from precompute.reporting.findings import KINDS, findings_table
-from precompute.reporting.sections.effects import LostObjects
-from precompute.reporting.sections.report import Finding, Report
+from precompute.reporting.losses import LostObjects
+from precompute.reporting.result import Finding, Report
 from tests.helpers.guide import read_page
 from tests.helpers.small_datasets import SIZE, draw_classes, draw_pairs, options, save
 

@@ -18,7 +18,7 @@ import precompute
 from precompute.cli import main, make_parser
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, PrecomputeError, UsageError
-from precompute.reporting.sections.report import Report
+from precompute.reporting.result import Report
 from precompute.storage.paths import as_path
 from tests.helpers.small_datasets import SIZE, draw_classes, draw_pairs, options, save
 
@@ -303,7 +303,7 @@ def test_a_cut_file_of_hashes_is_made_again(copied: Path) -> None:
 @pytest.mark.slow
 def test_near_duplicates_are_only_looked_for_when_asked(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert precompute.report(pairs, near_duplicates="never").trust.near is None
-    monkeypatch.setattr("precompute.reporting.collect.MAX_HASHED", 5)
+    monkeypatch.setattr("precompute.reporting.report.MAX_HASHED", 5)
     found = precompute.report(pairs)
     assert found.trust.near is None
     assert any("--near-duplicates always" in note for note in found.notes)

@@ -35,8 +35,8 @@ from precompute.reporting.page.gallery import GRADES, gallery_section
 from precompute.reporting.page.render import report_page, write_page
 from precompute.reporting.page.transforms import transforms_section
 from precompute.reporting.page.trust import trust_section
-from precompute.reporting.sections.report import Report
-from precompute.reporting.sections.transforms import Parameter, TransformPair, splits_without_chance
+from precompute.reporting.result import Report
+from precompute.reporting.transforms import Parameter, TransformPair, splits_without_chance
 from tests.helpers.pages import HOSTILE
 from tests.helpers.reports import draw_noise, empty_report, full_report, make_sample
 

@@ -1,21 +1,36 @@
-"""How often each transform of a pipeline was applied in a sample of records, and what it drew."""
+"""Whether augmentation did what was asked: how often transforms were applied, what they drew, what came of it."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from precompute.pipelines.chances import Chance
 from precompute.pipelines.tracing import Firing
-from precompute.reporting.observing import Observed
-from precompute.reporting.sections.transforms import Parameter, PipelineRates, TransformPair, TransformRate
+from precompute.reporting.observing import Observed, StoredRecord
 
-__all__ = ["ONCE_IN", "RatesTally", "correlate", "likely_counts"]
+__all__ = [
+    "ONCE_IN",
+    "Parameter",
+    "PipelineRates",
+    "RatesTally",
+    "TransformPair",
+    "TransformRate",
+    "Variants",
+    "VarietyTally",
+    "correlate",
+    "equals_original",
+    "likely_counts",
+    "splits_without_chance",
+]
 
 ONCE_IN = 20_000  # samples, of which one lies outside of bounds by chance
 BINS = 20
@@ -24,6 +39,141 @@ MEANING = (
     "Each transform should be applied to the share of records that its p and the compositions around it say; a count "
     "outside of the bounds comes by chance once in 20,000 samples."
 )
+VARIANTS_MEANING = (
+    "A record with the pixels of an earlier variant, or of its unaugmented source, teaches a model nothing new."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """The distribution of a parameter that a transform drew.
+
+    Attributes:
+        name: Its name, with an index where it is one of several numbers: ``"scale[0]"``.
+        num: Number of draws.
+        low: Smallest value; None for words.
+        high: Largest value; None for words.
+        mean: Mean value; None for words.
+        counts: Number of draws in bins of equal width from `low` to `high`; or of each word of `words`.
+        words: Values that are no numbers, or few different ones, in the order of `counts`; else empty.
+    """
+
+    name: str
+    num: int
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    counts: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformRate:
+    """How often a transform was applied.
+
+    Attributes:
+        name: Name, with the compositions around it.
+        p: Its own `p`.
+        expected: Share of records that it should be applied to, 0 to 1, with the chances of compositions around it;
+            None where nobody can say (a user's own composition).
+        num: Number of records that were looked at.
+        num_fired: Number of those that it was applied to.
+        low: Least number that chance makes likely: fewer come once in 20,000 such samples. None without `expected`.
+        high: Largest number that chance makes likely.
+        is_likely: Whether the number lies within.
+        parameters: What it drew.
+    """
+
+    name: str
+    p: float
+    expected: float | None
+    num: int
+    num_fired: int
+    low: int | None
+    high: int | None
+    is_likely: bool
+    parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def rate(self) -> float:
+        """Share of records that it was applied to, 0 to 1."""
+        return self.num_fired / self.num if self.num else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformPair:
+    """Two transforms that are applied by chance, and how that goes together.
+
+    Attributes:
+        first: Name of one.
+        second: Name of the other.
+        correlation: Correlation of being applied, -1 to 1.
+        bound: Size that chance makes likely, on the correlation's side of 0.
+        is_expected: Whether a composition around both ties them together, so that a correlation is meant.
+    """
+
+    first: str
+    second: str
+    correlation: float
+    bound: float
+    is_expected: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineRates:
+    """The transforms of one split's pipeline.
+
+    Attributes:
+        split: Name of the split.
+        num_records: Number of records that were made again.
+        num_same: Number of those that came out as they are stored.
+        rates: Each transform, in the order of the pipeline.
+        pairs: Correlations of each two transforms that are applied by chance.
+        meaning: One sentence.
+    """
+
+    split: str
+    num_records: int
+    num_same: int
+    rates: tuple[TransformRate, ...]
+    pairs: tuple[TransformPair, ...]
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variants:
+    """How different the variants of a source are.
+
+    Attributes:
+        split: Name of the split.
+        num_sources: Number of sources that were looked at.
+        num_records: Number of their records.
+        num_distinct: Number of records whose pixels no earlier record of the same source has.
+        num_equal_original: Number of records with the pixels of the unaugmented source; None where not known.
+        meaning: One sentence.
+    """
+
+    split: str
+    num_sources: int
+    num_records: int
+    num_distinct: int
+    num_equal_original: int | None
+    meaning: str
+
+
+def splits_without_chance(pipelines: Sequence[PipelineRates], variants: Sequence[Variants]) -> set[str]:
+    """Return the splits whose pipelines leave nothing to chance.
+
+    Each transform is always applied, and draws the same for all records. What a transform computes from the size of an
+    image, as a crop of the middle does, is told apart from a draw by records that all equal their unaugmented source.
+    """
+    unchanged = {one.split for one in variants if one.num_equal_original == one.num_records}
+    return {
+        one.split
+        for one in pipelines
+        if all(rate.expected == 1 == rate.rate for rate in one.rates)
+        and (one.split in unchanged or not any(rate.parameters for rate in one.rates))
+    }
 
 
 class RatesTally:
@@ -166,3 +316,55 @@ def _parameter(name: str, drawn: Sequence[float | str]) -> Parameter | None:
 
 def _word(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.4g}"
+
+
+class VarietyTally:
+    """Counts different records.
+
+    Args:
+        split: Name of the split.
+    """
+
+    def __init__(self, split: str) -> None:
+        self._split = split
+        self._num_sources = self._num_records = self._num_distinct = self._num_equal = self._num_compared = 0
+
+    def add(self, observed: Observed) -> None:
+        """Count the records of a source."""
+        augmented = [record for record in observed.records if not record.row.original]
+        self._num_sources += 1
+        self._num_records += len(augmented)
+        self._num_distinct += len({_digest(record.example["image"]) for record in augmented})
+        equal = [equals_original(record, observed.plain) for record in augmented]
+        self._num_compared += sum(known is not None for known in equal)
+        self._num_equal += sum(known is True for known in equal)
+
+    def result(self) -> Variants | None:
+        """Return the section; None without augmented records."""
+        if not self._num_records:
+            return None
+        return Variants(
+            split=self._split,
+            num_sources=self._num_sources,
+            num_records=self._num_records,
+            num_distinct=self._num_distinct,
+            num_equal_original=self._num_equal if self._num_compared == self._num_records else None,
+            meaning=VARIANTS_MEANING,
+        )
+
+
+def equals_original(record: StoredRecord, plain: NDArray[np.uint8] | None) -> bool | None:
+    """Return whether a record has the pixels of the unaugmented source; None where these are not known.
+
+    Args:
+        record: The record.
+        plain: The unaugmented source in the size of a record, before it is encoded where the record was made again.
+    """
+    if plain is None:
+        return None
+    made = record.example["image"] if record.trace is None else record.trace.image
+    return bool(np.array_equal(made, plain))
+
+
+def _digest(pixels: NDArray[Any]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()

@@ -12,8 +12,7 @@ from PIL import Image, ImageEnhance
 
 from precompute.errors import RejectedSource
 from precompute.images.perceptual_hash import MIRRORED, NUM_BITS, perceptual_hash
-from precompute.reporting.near_duplicates import MAX_DISTANCE
-from precompute.reporting.near_pairs import mirrored_pairs, near_pairs
+from precompute.reporting.near_duplicates import MAX_DISTANCE, mirrored_pairs, near_pairs
 
 # Few different bits, so that many pairs are near.
 HASHES = st.lists(

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from precompute.pictures.legend import Entry
-from precompute.reporting.sections.cost import Cost
-from precompute.reporting.sections.effects import Effects
-from precompute.reporting.sections.facts import Facts
-from precompute.reporting.sections.gallery import NOT_IN_JSON, Picture, Sample
-from precompute.reporting.sections.transforms import PipelineRates, Variants
-from precompute.reporting.sections.trust import Trust
+from precompute.reporting.cost import Cost
+from precompute.reporting.effects import Effects
+from precompute.reporting.facts import Facts
+from precompute.reporting.gallery import NOT_IN_JSON, Picture, Sample
+from precompute.reporting.transforms import PipelineRates, Variants
+from precompute.reporting.trust import Trust
 from precompute.text.display import Displayed, Html, html_lines, html_table, html_text
 
 __all__ = ["Finding", "Report"]

@@ -1,25 +1,91 @@
-"""What a sample of records took to make and to read, and from when on records pay."""
+"""What records cost, and from when on they pay: times of a sample of records."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
 
 from precompute.dataset.manifest import Manifest
 from precompute.pipelines.chances import Chance
+from precompute.reporting.facts import Facts
 from precompute.reporting.observing import Observed
-from precompute.reporting.sections.cost import Cost, SplitCost, TransformCost
-from precompute.reporting.sections.facts import Facts
 
-__all__ = ["CostTally", "collect_cost"]
+__all__ = ["Cost", "CostTally", "SplitCost", "TransformCost", "collect_cost"]
 
 WARM_UP = 1  # source: tables are loaded, the heap grows
 MEANING = (
     "Time is that of one core, measured while this report was made. Augmenting in training decodes and augments each "
     "image in every epoch; records are made once and only read."
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformCost:
+    """Time of a transform.
+
+    Attributes:
+        name: Name, with the compositions around it.
+        run_ms: Mean milliseconds of a run.
+        record_ms: Mean milliseconds a record, with or without a run.
+    """
+
+    name: str
+    run_ms: float
+    record_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitCost:
+    """Bytes and time of a split, of one core.
+
+    Attributes:
+        split: Name of the split.
+        row_bytes: Mean bytes a row.
+        record_bytes: Mean bytes a record.
+        decode_ms: Mean milliseconds to read and decode a source; None where sources are not there.
+        augment_ms: Mean milliseconds of the pipeline a record.
+        encode_ms: Mean milliseconds to encode a record.
+        read_ms: Mean milliseconds to decode a stored record.
+        row_s: Seconds of one core to make a row, sources decoded once for all rows.
+        transforms: Transforms, the dearest first.
+    """
+
+    split: str
+    row_bytes: int
+    record_bytes: int
+    decode_ms: float | None
+    augment_ms: float | None
+    encode_ms: float | None
+    read_ms: float
+    row_s: float | None
+    transforms: tuple[TransformCost, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What it cost, and from when on it pays.
+
+    Attributes:
+        splits: Each split.
+        num_bytes: Bytes of all that is listed.
+        old_bytes: Bytes of generations that are not listed any more.
+        online_ms: Milliseconds of one core that an image would cost if it were decoded and augmented in training; None
+            where not known.
+        stored_ms: Milliseconds to read it from a record.
+        pays_from: Epoch from which on records have cost less, counted over all trainings; None: never, or not known.
+        meaning: One sentence.
+    """
+
+    splits: tuple[SplitCost, ...]
+    num_bytes: int
+    old_bytes: int
+    online_ms: float | None
+    stored_ms: float | None
+    pays_from: int | None
+    meaning: str
 
 
 class CostTally:

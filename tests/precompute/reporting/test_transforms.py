@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from precompute.reporting.rates import ONCE_IN, correlate, likely_counts
+from precompute.reporting.transforms import ONCE_IN, correlate, likely_counts
 
 
 def chance_of(hits: range, num: int, share: Fraction) -> Fraction:

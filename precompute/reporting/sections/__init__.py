@@ -1,1 +1,0 @@
-"""What a report says, as frozen data: each section has a `meaning`, one sentence for people."""
