@@ -19,7 +19,7 @@ from filelock import Timeout
 
 from precompute.building.files import make_folder, remove_all, remove_tree, sync_folder, write_whole
 from precompute.dataset.json_files import parse_json, read_json
-from precompute.dataset.leases import EXPIRES_S, RENEW_S, held_rows
+from precompute.dataset.leases import EXPIRES_S, RENEW_S, all_rows, held_rows
 from precompute.dataset.manifest import SPLITS, Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.schema_json import in_segments
@@ -299,7 +299,7 @@ def _remove_shards(
     """Delete shards and row files of rows that are not listed; returns how many stay because readers hold them."""
     data, kept = DatasetPaths(out).generation(manifest.generation).parent, 0
     held = held_rows(out, lease_dir=lease_dir)
-    listed = {(manifest.generation, s, row.row) for s, split in manifest.splits.items() for row in split.rows}
+    listed = set(all_rows(manifest))
     for folder in data.glob("g*"):
         gone, derived = [], [*(folder / "rows").glob("*.json"), *(folder / "dali").glob("*.idx")]
         for path in [*folder.glob("*.tfrecord-*"), *derived]:

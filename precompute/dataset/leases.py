@@ -25,7 +25,7 @@ from precompute.errors import StorageError, UsageError
 from precompute.storage.paths import as_path, is_remote
 from precompute.storage.snapshot import seen_at_once
 
-__all__ = ["Lease", "RowName", "held_rows", "hold_again", "hold_rows", "note_without_lease"]
+__all__ = ["Lease", "RowName", "all_rows", "held_rows", "hold_again", "hold_rows", "note_without_lease"]
 
 RENEW_S = 30.0
 EXPIRES_S = 300.0  # ten missed renewals: the reader is gone, whatever became of it
@@ -177,6 +177,11 @@ def _end(lease_file: _LeaseFile, stop: threading.Event, owner: int) -> None:
     # At the end of a program, a store's library may be unable to send requests; the lease then expires.
     with contextlib.suppress(*FAILURES, RuntimeError):
         lease_file.end()
+
+
+def all_rows(manifest: Manifest) -> list[RowName]:
+    """Return the names of all rows that a manifest lists."""
+    return [(manifest.generation, name, row.row) for name, split in manifest.splits.items() for row in split.rows]
 
 
 def hold_rows(

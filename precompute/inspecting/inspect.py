@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from precompute.dataset.leases import held_rows
+from precompute.dataset.leases import all_rows, held_rows
 from precompute.dataset.manifest import Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.fields.counts import BoxCounts, FieldCounts
@@ -32,7 +32,7 @@ def inspect(out: str | Path) -> Inspection:
     folder = as_path(out)
     manifest = Manifest.load(folder)
     held = held_rows(folder)
-    listed = {(manifest.generation, name, row.row) for name, split in manifest.splits.items() for row in split.rows}
+    listed = set(all_rows(manifest))
     return Inspection(
         out=folder,
         manifest=manifest,

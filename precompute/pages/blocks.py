@@ -26,12 +26,14 @@ __all__ = [
     "PictureGroup",
     "Pictures",
     "Section",
+    "Severity",
     "Share",
     "Shown",
     "Table",
 ]
 
 
+Severity: TypeAlias = Literal["error", "warning", "note"]
 NUMBER = re.compile(r"[-+−]?\d[\d,.]*( ?%| [A-Za-z]+)?")
 
 
@@ -72,23 +74,24 @@ Cell: TypeAlias = str | int | float | Share | Heat | Embedded | None
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something to know, or to mend. What stands between backticks in its sentences is shown as code.
+    """Something that its owner should know, and how to mend it. What stands between backticks is shown as code.
 
     Attributes:
-        severity: How bad it is.
-        title: One sentence.
-        detail: Why it matters; empty for none.
-        mend: What mends it; empty for none.
-        command: The command for that; empty where there is none.
-        examples: Names that show it, a few.
-        section: `id` of the section that shows it; empty for none.
+        name: Stable name of the kind of finding, such as ``"splits-share-content"``.
+        severity: ``"error"``: results will be wrong or flatter; ``"warning"``: probably not what was meant;
+            ``"note"``: worth a look.
+        title: What was found, in one sentence with its numbers.
+        why: Why it matters, in one sentence; empty for none.
+        mend: The command, option or step that mends it; empty for none.
+        examples: Keys, pairs of keys or names that show it, a few.
+        section: `id` of the section that has the figures; empty for none.
     """
 
-    severity: Literal["error", "warning", "note"]
+    name: str
+    severity: Severity
     title: str
-    detail: str = ""
+    why: str = ""
     mend: str = ""
-    command: str = ""
     examples: Sequence[str] = ()
     section: str = ""
 
@@ -203,14 +206,12 @@ class GallerySource:
         key: Key of the source.
         split: Its split.
         classes: Names of its classes, for the filter.
-        remark: Text beside the key.
         pictures: The source first, then its variants.
     """
 
     key: str
     split: str
     classes: Sequence[str] = ()
-    remark: str = ""
     pictures: Sequence[Shown]
 
 

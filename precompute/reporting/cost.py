@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -152,12 +152,12 @@ class CostTally:
         ]
 
 
-def collect_cost(manifest: Manifest, facts: Facts, costs: Mapping[str, SplitCost]) -> Cost:
+def collect_cost(manifest: Manifest, facts: Facts, costs: Sequence[SplitCost]) -> Cost:
     """Return the section, from the costs of each split."""
-    train = costs.get("train")
+    train = next((cost for cost in costs if cost.split == "train"), None)
     online = None if train is None or train.decode_ms is None else train.decode_ms + (train.augment_ms or 0.0)
     return Cost(
-        splits=tuple(costs.values()),
+        splits=tuple(costs),
         num_bytes=sum(split.num_bytes for split in facts.splits),
         old_bytes=sum(one.num_bytes for one in facts.generations if not one.is_current),
         online_ms=online,

@@ -4,40 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from precompute.reporting.cost import Cost
-from precompute.reporting.effects import Effects
-from precompute.reporting.facts import Facts
 from precompute.reporting.losses import LostObjects
-from precompute.reporting.transforms import PipelineRates, Variants
-from precompute.reporting.trust import ClassCounts, Trust
+from precompute.reporting.near_duplicates import NearDuplicates
+from precompute.reporting.result import Report
+from precompute.reporting.trust import ClassCounts, Reason
 from precompute.text.format import format_bytes, format_count, format_few
 
-__all__ = ["CHECKS", "Figures", "Found"]
+__all__ = ["CHECKS", "Found"]
 
 REPEATED, UNCHANGED = 0.1, 0.5  # shares of records
 VANISHED, LOST, EMPTIED, FILLED = 0.5, 0.2, 0.1, 0.1
 MUCH_MORE = 1.5  # times the share that other classes lose
+T = TypeVar("T", ClassCounts, LostObjects)
 MIN_COUNTED = 20  # records or objects, below which a share says little
 UNBALANCED = 20
 OLD_BYTES = 0.01  # of what is listed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figures:
-    """Sections of a report that findings follow from.
-
-    Attributes:
-        damages: What is wrong with shards.
-    """
-
-    facts: Facts
-    transforms: Sequence[PipelineRates]
-    variants: Sequence[Variants]
-    effects: Sequence[Effects]
-    trust: Trust
-    cost: Cost
-    damages: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -53,33 +36,33 @@ class Found:
     examples: Sequence[str] = ()
 
 
-def _leaks(figures: Figures) -> Iterator[Found]:
-    trust = figures.trust
+def _leaks(report: Report) -> Iterator[Found]:
+    trust = report.trust
     if trust.num_leaks:
         number = format_count(trust.num_leaks, "source has", "sources have")
         yield Found(f"{number} the same content as one of another split.", _pairs(trust.leaks))
 
 
-def _torn(figures: Figures) -> Iterator[Found]:
-    torn = figures.trust.torn_groups
+def _torn(report: Report) -> Iterator[Found]:
+    torn = report.trust.torn_groups
     if torn:
         number = format_count(len(torn), "group stands", "groups stand")
-        yield Found(f"{number} in several splits, of {figures.trust.num_groups:,}.", torn)
+        yield Found(f"{number} in several splits, of {report.trust.num_groups:,}.", torn)
 
 
-def _damages(figures: Figures) -> Iterator[Found]:
-    if figures.damages:
-        number = format_count(len(figures.damages), "shard")
-        yield Found(f"{number} of those that were looked at cannot be read.", figures.damages)
+def _damages(report: Report) -> Iterator[Found]:
+    if report.damages:
+        number = format_count(len(report.damages), "shard")
+        yield Found(f"{number} of those that were looked at cannot be read.", report.damages)
 
 
-def _untrained(figures: Figures) -> Iterator[Found]:
-    lacking = [one for one in figures.trust.classes if not one.counts.get("train") and any(one.counts.values())]
+def _untrained(report: Report) -> Iterator[Found]:
+    lacking = [one for one in report.trust.classes if not one.counts.get("train") and any(one.counts.values())]
     yield from _classes(lacking, "in no source of train, but in other splits")
 
 
-def _unvalidated(figures: Figures) -> Iterator[Found]:
-    every = [one for one in figures.trust.classes if "validation" in one.counts]
+def _unvalidated(report: Report) -> Iterator[Found]:
+    every = [one for one in report.trust.classes if "validation" in one.counts]
     lacking = [one for one in every if not one.counts["validation"] and one.counts.get("train")]
     yield from _classes(lacking, "in no source of validation")
 
@@ -90,8 +73,8 @@ def _classes(found: Sequence[ClassCounts], where: str) -> Iterator[Found]:
         yield Found(f"{format_count(len(found), 'class is', 'classes are')} {where}: {format_few(names)}.", names)
 
 
-def _tied(figures: Figures) -> Iterator[Found]:
-    for rates in figures.transforms:
+def _tied(report: Report) -> Iterator[Found]:
+    for rates in report.transforms:
         for pair in rates.pairs:
             if not pair.is_expected and abs(pair.correlation) > pair.bound:
                 how = "together" if pair.correlation > 0 else "in place of each other"
@@ -101,41 +84,42 @@ def _tied(figures: Figures) -> Iterator[Found]:
                 )
 
 
-def _alike_across(figures: Figures) -> Iterator[Found]:
-    near = figures.trust.near
+def _alike_across(report: Report) -> Iterator[Found]:
+    near = report.trust.near
     if near is not None and near.across:
-        pairs = [pair for pair in near.pairs if pair.first_split != pair.second_split]
-        shown = [f"{pair.first} ≈ {pair.second}" for pair in pairs]
         number = format_count(near.across, "pair of sources looks", "pairs of sources look")
-        yield Found(f"{number} alike across splits.", shown)
+        yield Found(f"{number} alike across splits.", _alike(near, are_across=True))
 
 
-def _alike_in_train(figures: Figures) -> Iterator[Found]:
-    near = figures.trust.near
+def _alike_in_train(report: Report) -> Iterator[Found]:
+    near = report.trust.near
     if near is not None and near.within:
-        pairs = [pair for pair in near.pairs if pair.first_split == pair.second_split]
-        shown = [f"{pair.first} ≈ {pair.second}" for pair in pairs]
-        number = format_count(near.within, "pair of sources", "pairs of sources")
-        yield Found(f"{number} of train {'looks' if near.within == 1 else 'look'} alike.", shown)
+        number = format_count(near.within, "pair of sources of train looks", "pairs of sources of train look")
+        yield Found(f"{number} alike.", _alike(near, are_across=False))
 
 
-def _conflicts(figures: Figures) -> Iterator[Found]:
-    trust = figures.trust
+def _alike(near: NearDuplicates, *, are_across: bool) -> list[str]:
+    pairs = (pair for pair in near.pairs if (pair.first_split != pair.second_split) == are_across)
+    return [f"{pair.first} ≈ {pair.second}" for pair in pairs]
+
+
+def _conflicts(report: Report) -> Iterator[Found]:
+    trust = report.trust
     if trust.num_conflicts:
         number = format_count(trust.num_conflicts, "source has", "sources have")
         yield Found(f"{number} the same image as another one and another answer.", _pairs(trust.conflicts))
 
 
-def _augmented(figures: Figures) -> Iterator[Found]:
-    for rates in figures.transforms:
+def _augmented(report: Report) -> Iterator[Found]:
+    for rates in report.transforms:
         for rate in rates.rates if rates.split != "train" else ():
             if 0 < rate.num_fired < rate.num:
                 number = format_count(rate.num, "record")
                 yield Found(f"{rates.split}: {rate.name} was applied to {rate.num_fired:,} of {number}.")
 
 
-def _shifted(figures: Figures) -> Iterator[Found]:
-    for effects in (one for one in figures.effects if one.split == "train" and one.num_sources >= MIN_COUNTED):
+def _shifted(report: Report) -> Iterator[Found]:
+    for effects in (one for one in report.effects if one.split == "train" and one.num_sources >= MIN_COUNTED):
         for image in effects.images:
             if not image.before_quantiles or not image.after_quantiles:
                 continue
@@ -147,8 +131,8 @@ def _shifted(figures: Figures) -> Iterator[Found]:
                 )
 
 
-def _never(figures: Figures) -> Iterator[Found]:
-    for rates in figures.transforms:
+def _never(report: Report) -> Iterator[Found]:
+    for rates in report.transforms:
         for rate in rates.rates:
             if not rate.num_fired and not rate.is_likely:
                 yield Found(
@@ -157,8 +141,8 @@ def _never(figures: Figures) -> Iterator[Found]:
                 )
 
 
-def _rate(figures: Figures) -> Iterator[Found]:
-    for rates in figures.transforms:
+def _rate(report: Report) -> Iterator[Found]:
+    for rates in report.transforms:
         for rate in rates.rates:
             if rate.num_fired and not rate.is_likely:
                 yield Found(
@@ -167,8 +151,8 @@ def _rate(figures: Figures) -> Iterator[Found]:
                 )
 
 
-def _not_made_again(figures: Figures) -> Iterator[Found]:
-    for rates in figures.transforms:
+def _not_made_again(report: Report) -> Iterator[Found]:
+    for rates in report.transforms:
         other = rates.num_records - rates.num_same
         if other:
             yield Found(
@@ -176,24 +160,24 @@ def _not_made_again(figures: Figures) -> Iterator[Found]:
             )
 
 
-def _repeated(figures: Figures) -> Iterator[Found]:
-    for variants in figures.variants:
+def _repeated(report: Report) -> Iterator[Found]:
+    for variants in report.variants:
         again = variants.num_records - variants.num_distinct
         if again > REPEATED * variants.num_records:
             number = format_count(variants.num_records, "record")
             yield Found(f"{variants.split}: {again:,} of {number} repeat another variant of their source.")
 
 
-def _unchanged(figures: Figures) -> Iterator[Found]:
-    for variants in figures.variants:
+def _unchanged(report: Report) -> Iterator[Found]:
+    for variants in report.variants:
         equal = variants.num_equal_original or 0
         if equal > UNCHANGED * variants.num_records and variants.split == "train":
             number = format_count(variants.num_records, "record")
             yield Found(f"{variants.split}: {equal:,} of {number} are their source without augmentation.")
 
 
-def _vanished(figures: Figures) -> Iterator[Found]:
-    for effects in figures.effects:
+def _vanished(report: Report) -> Iterator[Found]:
+    for effects in report.effects:
         for one in effects.classes:
             expected = format_count(one.num_expected or 0, "record")
             if (one.num_expected or 0) >= MIN_COUNTED and (one.num_lost or 0) > VANISHED * (one.num_expected or 0):
@@ -203,13 +187,9 @@ def _vanished(figures: Figures) -> Iterator[Found]:
                 )
 
 
-def _lost(figures: Figures) -> Iterator[Found]:
-    for effects in figures.effects:
-        by_field: dict[str, list[LostObjects]] = {}
-        for one in effects.lost:
-            if one.by == "class":
-                by_field.setdefault(one.field, []).append(one)
-        for classes in by_field.values():
+def _lost(report: Report) -> Iterator[Found]:
+    for effects in report.effects:
+        for classes in _by_field(one for one in effects.lost if one.by == "class"):
             yield from _lost_of(classes, effects.split)
 
 
@@ -236,44 +216,43 @@ def _share_of(classes: Sequence[LostObjects]) -> str:
     return f"{_share(classes):.0%} of {format_count(sum(one.num_before for one in classes), 'object')}"
 
 
-def _emptied(figures: Figures) -> Iterator[Found]:
-    for effects in figures.effects:
+def _emptied(report: Report) -> Iterator[Found]:
+    for effects in report.effects:
         if effects.num_records >= MIN_COUNTED and (effects.num_emptied or 0) > EMPTIED * effects.num_records:
             number = format_count(effects.num_records, "record")
             yield Found(f"{effects.split}: {effects.num_emptied:,} of {number} have lost all their objects.")
 
 
-def _filled(figures: Figures) -> Iterator[Found]:
-    for effects in figures.effects:
+def _filled(report: Report) -> Iterator[Found]:
+    for effects in report.effects:
         if effects.fill is not None and effects.fill.share > FILLED:
             yield Found(f"{effects.split}: {effects.fill.share:.0%} of all pixels are filled, mostly at borders.")
 
 
-def _refused(figures: Figures) -> Iterator[Found]:
-    bad = figures.trust.bad
-    if bad:
-        number = format_count(sum(reason.num for reason in bad), "bad source")
-        yield Found(f"The last build refused {number}.", [f"{reason.num:,} × {reason.what}" for reason in bad])
+def _refused(report: Report) -> Iterator[Found]:
+    number, shown = _counted(report.trust.bad)
+    if number:
+        yield Found(f"The last build refused {format_count(number, 'bad source')}.", shown)
 
 
-def _left_out(figures: Figures) -> Iterator[Found]:
-    skipped = figures.trust.skipped
-    if skipped:
-        number = format_count(sum(reason.num for reason in skipped), "source is", "sources are")
-        yield Found(f"{number} left out of all rows.", [f"{reason.num:,} × {reason.what}" for reason in skipped])
+def _left_out(report: Report) -> Iterator[Found]:
+    number, shown = _counted(report.trust.skipped)
+    if number:
+        yield Found(f"{format_count(number, 'source is', 'sources are')} left out of all rows.", shown)
 
 
-def _no_validation(figures: Figures) -> Iterator[Found]:
-    if not any(split.name == "validation" and split.num_sources for split in figures.facts.splits):
+def _counted(reasons: Sequence[Reason]) -> tuple[int, list[str]]:
+    """Return the number of all sources, and each reason with its number."""
+    return sum(reason.num for reason in reasons), [f"{reason.num:,} × {reason.what}" for reason in reasons]
+
+
+def _no_validation(report: Report) -> Iterator[Found]:
+    if not any(split.name == "validation" and split.num_sources for split in report.facts.splits):
         yield Found("There is no validation split.")
 
 
-def _unbalanced(figures: Figures) -> Iterator[Found]:
-    by_field: dict[str, list[ClassCounts]] = {}
-    for one in figures.trust.classes:
-        if one.counts.get("train"):
-            by_field.setdefault(one.field, []).append(one)
-    for classes in by_field.values():
+def _unbalanced(report: Report) -> Iterator[Found]:
+    for classes in _by_field(one for one in report.trust.classes if one.counts.get("train")):
         most, least = (choose(classes, key=lambda one: one.counts["train"]) for choose in (max, min))
         if most.counts["train"] > UNBALANCED * least.counts["train"]:
             yield Found(
@@ -282,22 +261,22 @@ def _unbalanced(figures: Figures) -> Iterator[Found]:
             )
 
 
-def _other_versions(figures: Figures) -> Iterator[Found]:
-    other = figures.facts.other_versions
+def _other_versions(report: Report) -> Iterator[Found]:
+    other = report.facts.other_versions
     if other:
         shown = [f"{name} {old}, installed is {new}" for name, (old, new) in other.items()]
         yield Found(f"Records were written by other versions: {format_few(shown)}.", shown)
 
 
-def _old_generations(figures: Figures) -> Iterator[Found]:
-    cost, old = figures.cost, [one for one in figures.facts.generations if not one.is_current]
+def _old_generations(report: Report) -> Iterator[Found]:
+    cost, old = report.cost, [one for one in report.facts.generations if not one.is_current]
     if old and cost.old_bytes > OLD_BYTES * cost.num_bytes:
         size = format_bytes(cost.old_bytes)
         yield Found(f"{format_count(len(old), 'generation')} that the manifest does not list: {size}.")
 
 
-def _no_gain(figures: Figures) -> Iterator[Found]:
-    cost = figures.cost
+def _no_gain(report: Report) -> Iterator[Found]:
+    cost = report.cost
     if cost.online_ms is not None and cost.stored_ms is not None and cost.stored_ms >= cost.online_ms:
         yield Found(
             f"An image takes {cost.stored_ms:.1f} ms to read from a record, and {cost.online_ms:.1f} ms to decode and "
@@ -305,11 +284,18 @@ def _no_gain(figures: Figures) -> Iterator[Found]:
         )
 
 
+def _by_field(classes: Iterable[T]) -> list[list[T]]:
+    found: dict[str, list[T]] = {}
+    for one in classes:
+        found.setdefault(one.field, []).append(one)
+    return list(found.values())
+
+
 def _pairs(pairs: Sequence[Sequence[str]]) -> list[str]:
     return [" = ".join(pair) for pair in pairs]
 
 
-CHECKS: Mapping[str, Callable[[Figures], Iterator[Found]]] = {
+CHECKS: Mapping[str, Callable[[Report], Iterator[Found]]] = {
     "splits-share-content": _leaks,
     "groups-torn-apart": _torn,
     "damaged-shards": _damages,

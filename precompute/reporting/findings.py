@@ -4,35 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
-from precompute.reporting.finding_checks import CHECKS, Figures, Found
-from precompute.reporting.result import Finding
+from precompute.pages.blocks import Finding, Severity
+from precompute.reporting.finding_checks import CHECKS, Found
+from precompute.reporting.result import Report
 
 __all__ = ["KINDS", "FindingKind", "find", "findings_table"]
 
-SEVERITIES = ("error", "warning", "note")
+SEVERITIES = get_args(Severity)
 MAX_EXAMPLES = 10
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class FindingKind:
     """A kind of finding.
 
     Attributes:
         name: Stable name.
         severity: ``"error"``, ``"warning"`` or ``"note"``.
+        section: Section of the report that has the figures.
         when: When it is found, in words.
         why: Why it matters.
         mend: What mends it; ``{out}`` stands for the dataset's folder.
-        section: Section of the report that has the figures.
     """
 
     name: str
-    severity: str
+    severity: Severity
+    section: str
     when: str
     why: str
     mend: str
-    section: str
 
     def finding(self, found: Found, out: str) -> Finding:
         """Return the finding for what a check has found."""
@@ -47,15 +49,11 @@ class FindingKind:
         )
 
 
-def _kind(name: str, severity: str, section: str, when: str, why: str, mend: str) -> FindingKind:
-    return FindingKind(name=name, severity=severity, section=section, when=when, why=why, mend=mend)
-
-
 BUILD = "run the same `precompute build` again"
 REPLACE = "`precompute build … --replace`"
 # Of one severity, the first ones come first.
 KINDS: tuple[FindingKind, ...] = (
-    _kind(
+    FindingKind(
         "splits-share-content",
         "error",
         "trust",
@@ -63,7 +61,7 @@ KINDS: tuple[FindingKind, ...] = (
         "A model is tested on what it was trained on, so that scores flatter.",
         f"Take one of each pair away, or give both one group (`--group-by`), then {REPLACE}.",
     ),
-    _kind(
+    FindingKind(
         "groups-torn-apart",
         "error",
         "trust",
@@ -71,7 +69,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Images of one patient or scene are known from training, so that scores flatter.",
         f"Put each group into one split where folders or lists name splits, then {REPLACE}.",
     ),
-    _kind(
+    FindingKind(
         "damaged-shards",
         "error",
         "facts",
@@ -79,7 +77,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Readers end with an error in the middle of a training.",
         f"`precompute verify {{out}}` names all of them; {BUILD} with `--check full`, which writes them again.",
     ),
-    _kind(
+    FindingKind(
         "class-without-training",
         "error",
         "trust",
@@ -87,7 +85,7 @@ KINDS: tuple[FindingKind, ...] = (
         "No model can learn it, and its scores are 0.",
         f"Split by fractions (`--validation-split`), which spreads each class, or move sources; then {REPLACE}.",
     ),
-    _kind(
+    FindingKind(
         "transforms-tied",
         "error",
         "transforms",
@@ -95,7 +93,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Augmentation makes far fewer combinations than it seems to.",
         "Look whether a transform of your own draws from a generator of its own; take its `self.py_random`.",
     ),
-    _kind(
+    FindingKind(
         "near-duplicates-across-splits",
         "warning",
         "trust",
@@ -103,7 +101,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Copies that were scaled, compressed, mirrored or made brighter are known from training: scores flatter.",
         f"Look at the pairs; take one of each away, or give both one group (`--group-by`), then {REPLACE}.",
     ),
-    _kind(
+    FindingKind(
         "labels-disagree",
         "warning",
         "trust",
@@ -111,7 +109,7 @@ KINDS: tuple[FindingKind, ...] = (
         "No model can learn both.",
         f"Mend the labels, then {REPLACE}.",
     ),
-    _kind(
+    FindingKind(
         "validation-augmented",
         "warning",
         "transforms",
@@ -119,7 +117,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Scores depend on draws, and on other images than the model will meet.",
         f'Give these splits a pipeline without chance: `{{"train": …, "validation": …}}`, then {REPLACE}.',
     ),
-    _kind(
+    FindingKind(
         "transform-never-applied",
         "warning",
         "transforms",
@@ -127,7 +125,7 @@ KINDS: tuple[FindingKind, ...] = (
         "The augmentation that was asked for does not take place.",
         "Look at its p, at the compositions around it and at its own conditions; `precompute preview` draws variants.",
     ),
-    _kind(
+    FindingKind(
         "transform-rate",
         "warning",
         "transforms",
@@ -135,7 +133,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Augmentation is stronger or weaker than was asked for.",
         "Look at its p, at the compositions around it and at its own conditions; `precompute preview` draws variants.",
     ),
-    _kind(
+    FindingKind(
         "not-made-again",
         "warning",
         "transforms",
@@ -143,7 +141,7 @@ KINDS: tuple[FindingKind, ...] = (
         "What this report says of their transforms may not be what happened; other versions may have written them.",
         "`precompute verify {out} --sources 20` says how they differ.",
     ),
-    _kind(
+    FindingKind(
         "variants-alike",
         "warning",
         "transforms",
@@ -151,7 +149,7 @@ KINDS: tuple[FindingKind, ...] = (
         "They take disk and time, and teach nothing new.",
         "Add transforms that draw from many values, or build fewer `--variants`.",
     ),
-    _kind(
+    FindingKind(
         "variants-unchanged",
         "warning",
         "transforms",
@@ -159,7 +157,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Augmentation does less than it seems to.",
         "Raise the p of transforms, or add some.",
     ),
-    _kind(
+    FindingKind(
         "images-shifted",
         "warning",
         "effects",
@@ -167,7 +165,7 @@ KINDS: tuple[FindingKind, ...] = (
         "A model learns from images of a kind that it will not meet.",
         "Make the ranges of transforms of colour and of blur smaller, or even on both sides; look at the gallery.",
     ),
-    _kind(
+    FindingKind(
         "class-vanishes",
         "warning",
         "effects",
@@ -175,7 +173,7 @@ KINDS: tuple[FindingKind, ...] = (
         "What a model should learn of this class is cut off or overlaid.",
         "Use weaker crops, or `CropNonEmptyMaskIfExists`; look at the gallery.",
     ),
-    _kind(
+    FindingKind(
         "objects-lost",
         "warning",
         "effects",
@@ -183,7 +181,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Objects that show in part or not at all are not labelled any more.",
         "Use weaker crops and shifts, `BBoxSafeRandomCrop`, or a lower `--min-visibility`.",
     ),
-    _kind(
+    FindingKind(
         "images-emptied",
         "warning",
         "effects",
@@ -191,7 +189,7 @@ KINDS: tuple[FindingKind, ...] = (
         "A model sees many images without anything to find.",
         "Use weaker crops and shifts, or `BBoxSafeRandomCrop`.",
     ),
-    _kind(
+    FindingKind(
         "last-build-refused",
         "warning",
         "trust",
@@ -199,7 +197,7 @@ KINDS: tuple[FindingKind, ...] = (
         "What it should have written is not there.",
         f"Mend the sources, then {BUILD}; `--skip-bad N` leaves them out.",
     ),
-    _kind(
+    FindingKind(
         "no-validation",
         "warning",
         "facts",
@@ -207,7 +205,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Nothing tells how well a model does on new images.",
         f"{REPLACE} with `--validation-split 0.2`.",
     ),
-    _kind(
+    FindingKind(
         "borders-filled",
         "note",
         "effects",
@@ -215,7 +213,7 @@ KINDS: tuple[FindingKind, ...] = (
         "A model sees many borders that no real image has.",
         "Set `border_mode=cv2.BORDER_REFLECT_101` where that suits masks and boxes, or use smaller shifts and turns.",
     ),
-    _kind(
+    FindingKind(
         "near-duplicates-in-train",
         "note",
         "trust",
@@ -223,7 +221,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Such images count twice; a random split of them would flatter.",
         "Look at the pairs; take one of each away (`--exclude`), or group them (`--group-by`).",
     ),
-    _kind(
+    FindingKind(
         "sources-left-out",
         "note",
         "trust",
@@ -231,7 +229,7 @@ KINDS: tuple[FindingKind, ...] = (
         "A model never sees them.",
         f"Mend them, then {BUILD} with `--retry-bad`.",
     ),
-    _kind(
+    FindingKind(
         "classes-unbalanced",
         "note",
         "trust",
@@ -239,7 +237,7 @@ KINDS: tuple[FindingKind, ...] = (
         "A model may never say the rare class.",
         "`--balance` or `--class-copies` for classes of images; else weigh them in training.",
     ),
-    _kind(
+    FindingKind(
         "class-without-validation",
         "note",
         "trust",
@@ -247,7 +245,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Nothing tells how well a model knows them.",
         f"Move some of their sources there, or take a larger `--validation-split`; then {REPLACE}.",
     ),
-    _kind(
+    FindingKind(
         "other-versions",
         "note",
         "facts",
@@ -255,7 +253,7 @@ KINDS: tuple[FindingKind, ...] = (
         "More rows would have other pixels, and a build refuses them.",
         f"Install the versions of the table, or write all rows anew with {REPLACE}.",
     ),
-    _kind(
+    FindingKind(
         "old-generations",
         "note",
         "cost",
@@ -263,7 +261,7 @@ KINDS: tuple[FindingKind, ...] = (
         "Nobody can read them but those who began before.",
         f"End their readers, then {BUILD}: it deletes what no one holds.",
     ),
-    _kind(
+    FindingKind(
         "does-not-pay",
         "note",
         "cost",
@@ -274,14 +272,14 @@ KINDS: tuple[FindingKind, ...] = (
 )
 
 
-def find(figures: Figures, out: str) -> tuple[Finding, ...]:
+def find(report: Report, out: str) -> tuple[Finding, ...]:
     """Return all findings, the worst first.
 
     Args:
-        figures: Sections of a report.
+        report: The report, still without findings.
         out: Folder of the dataset, for commands.
     """
-    found = [kind.finding(one, out) for kind in KINDS for one in CHECKS[kind.name](figures)]
+    found = [kind.finding(one, out) for kind in KINDS for one in CHECKS[kind.name](report)]
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 

@@ -5,12 +5,14 @@ A sample of its records is read and made again, and everything is counted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from precompute.dataset.leases import hold_rows
+from precompute.dataset.leases import all_rows, hold_rows
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import PipelineError, UsageError, accessible
@@ -23,7 +25,6 @@ from precompute.rendering.rebuild import RecordRebuilder, source_paths, stored_s
 from precompute.reporting.cost import CostTally, collect_cost
 from precompute.reporting.effects import EffectsTally
 from precompute.reporting.facts import collect_facts
-from precompute.reporting.finding_checks import Figures
 from precompute.reporting.findings import find
 from precompute.reporting.gallery import GalleryTally, merge_legends
 from precompute.reporting.near_duplicates import (
@@ -44,31 +45,11 @@ from precompute.table.listing_file import read_listing
 from precompute.text.format import format_count
 from precompute.text.reasons import group_reasons
 
-__all__ = ["MAX_HASHED", "ReportOptions", "report"]
+__all__ = ["MAX_HASHED", "report"]
 
+T = TypeVar("T")
 NEAR_DUPLICATES = ("auto", "always", "never")
 MAX_HASHED = 200_000  # sources, above which those that look alike are only looked for when asked
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportOptions:
-    """What a report looks at.
-
-    Attributes:
-        num_sources: Number of sources a split whose records are looked at.
-        num_rows: Number of rows whose records of these sources are looked at.
-        near_duplicates: ``"auto"``, ``"always"`` or ``"never"``.
-        source: Folder of the sources, where it has moved.
-        pipeline: The pipeline as for a build, where the manifest cannot hold it.
-        jobs: Number of threads that hash sources; one per core when None.
-    """
-
-    num_sources: int = 128
-    num_rows: int = 8
-    near_duplicates: str = "auto"
-    source: str | Path | None = None
-    pipeline: Any = None
-    jobs: int | None = None
 
 
 @converts_arguments
@@ -77,9 +58,9 @@ def report(
     *,
     output: str | Path | None = None,
     json: str | Path | None = None,
-    num_sources: int = ReportOptions.num_sources,
-    num_rows: int = ReportOptions.num_rows,
-    near_duplicates: str = ReportOptions.near_duplicates,
+    num_sources: int = 128,
+    num_rows: int = 8,
+    near_duplicates: str = "auto",
     source: str | Path | None = None,
     pipeline: Any = None,
     jobs: int | None = None,
@@ -122,17 +103,14 @@ def report(
     page = None if output is None else local_path(output, "output")
     if page is not None:
         check_page(page)
-    found = collect(
-        as_path(out),
-        ReportOptions(
-            num_sources=num_sources,
-            num_rows=num_rows,
-            near_duplicates=near_duplicates,
-            source=source,
-            pipeline=pipeline,
-            jobs=jobs,
-        ),
-    )
+    folder = as_path(out)
+    inspected = inspect(folder)  # before this report is a reader, too
+    manifest, lease = hold_rows(folder, all_rows)
+    with closing(lease):
+        if inspected.manifest != manifest:
+            inspected = inspect(folder)
+        work = _Collecting(folder, manifest, num_sources, num_rows, pipeline=pipeline, source=source)
+        found = work.report(inspected, near_duplicates=near_duplicates, jobs=jobs)
     if path is not None:
         with accessible(path, UsageError, "written"):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,80 +122,67 @@ def report(
     return found
 
 
-def collect(out: Path, options: ReportOptions) -> Report:
-    """Return the report of a dataset; it holds its rows while it reads.
-
-    Raises:
-        DatasetError: The manifest or the lists of sources are missing or not valid.
-    """
-    found = inspect(out)  # before this report is a reader, too
-    manifest, lease = hold_rows(
-        out, lambda m: [(m.generation, name, row.row) for name, split in m.splits.items() for row in split.rows]
-    )
-    try:
-        return _Collecting(out, manifest, options).report(found if found.manifest == manifest else inspect(out))
-    finally:
-        lease.close()
-
-
 class _Collecting:
-    """The work of one report."""
+    """The work of one report; see `report` for the arguments."""
 
-    def __init__(self, out: Path, manifest: Manifest, options: ReportOptions) -> None:
-        self._out, self._manifest, self._options = out, manifest, options
+    def __init__(
+        self,
+        out: Path,
+        manifest: Manifest,
+        num_sources: int,
+        num_rows: int,
+        *,
+        pipeline: Any,
+        source: str | Path | None,
+    ) -> None:
+        self._out, self._manifest = out, manifest
+        self._num_sources, self._num_rows = num_sources, num_rows
         self._notes: list[str] = []
         paths = DatasetPaths(out)
         self._listings = {name: read_listing(paths.sources(manifest.generation, name)) for name in manifest.splits}
-        self._locate = source_paths(out, manifest, options.source)
-        self._tracer = self._make_tracer()
+        self._locate = source_paths(out, manifest, source)
+        self._tracer = self._make_tracer(pipeline, source)
         self._observer = Observer(out, manifest, self._listings, self._tracer)
 
-    def _make_tracer(self) -> Tracer | None:
-        given = {"pipeline": self._options.pipeline, "source": self._options.source}
+    def _make_tracer(self, pipeline: Any, source: str | Path | None) -> Tracer | None:
         try:
-            return Tracer(RecordRebuilder(self._out, self._manifest, **given), self._manifest.splits)
+            rebuilder = RecordRebuilder(self._out, self._manifest, pipeline=pipeline, source=source)
+            return Tracer(rebuilder, self._manifest.splits)
         except PipelineError as error:
-            if self._options.pipeline is not None:
+            if pipeline is not None:
                 raise
             self._notes.append(f"What transforms did is not known: {error}")
             return None
 
-    def report(self, found: Inspection) -> Report:
+    def report(self, inspected: Inspection, *, near_duplicates: str, jobs: int | None) -> Report:
         """Return the report, from what `inspect` found."""
         with one_opencv_thread():
-            tallies = {name: self._tallied(name) for name in self._manifest.splits}
+            tallies = [self._tallied(name) for name in self._manifest.splits]
         self._note_problems()
-        near = self._near_duplicates()
-        facts, trust = collect_facts(found), collect_trust(found, self._listings, near)
-        costs = {name: cost for name, one in tallies.items() if (cost := one.costs.result(self._manifest)) is not None}
-        figures = Figures(
-            facts=facts,
-            transforms=[rates for one in tallies.values() if (rates := one.rates.result()) is not None],
-            variants=[variety for one in tallies.values() if (variety := one.variety.result()) is not None],
-            effects=[effects for one in tallies.values() if (effects := one.effects.result()) is not None],
-            trust=trust,
-            cost=collect_cost(self._manifest, facts, costs),
-            damages=self._observer.damages,
-        )
-        return Report(
+        near = self._near_duplicates(near_duplicates, jobs)
+        facts = collect_facts(inspected)
+        costs = _known(one.costs.result(self._manifest) for one in tallies)
+        found = Report(
             made=datetime.now(UTC).isoformat(timespec="seconds"),
-            num_sources=self._options.num_sources,
-            num_rows=self._options.num_rows,
-            findings=find(figures, str(self._out)),
+            num_sources=self._num_sources,
+            num_rows=self._num_rows,
+            findings=(),
             notes=tuple(self._notes),
             facts=facts,
-            samples=tuple(sample for one in tallies.values() for sample in one.gallery.result()),
-            legend=merge_legends(one.gallery for one in tallies.values()),
-            transforms=tuple(figures.transforms),
-            variants=tuple(figures.variants),
-            effects=tuple(figures.effects),
-            trust=trust,
-            cost=figures.cost,
+            samples=tuple(sample for one in tallies for sample in one.gallery.result()),
+            legend=merge_legends(one.gallery for one in tallies),
+            transforms=_known(one.rates.result() for one in tallies),
+            variants=_known(one.variety.result() for one in tallies),
+            effects=_known(one.effects.result() for one in tallies),
+            trust=collect_trust(inspected, self._listings, near),
+            cost=collect_cost(self._manifest, facts, costs),
+            damages=tuple(self._observer.damages),
         )
+        return replace(found, findings=find(found, str(self._out)))
 
     def _tallied(self, split: str) -> _Tallies:
         tallies = _Tallies.of(split, self._manifest, self._listings[split], self._tracer)
-        for observed in self._observer.observe(split, self._options.num_sources, self._options.num_rows):
+        for observed in self._observer.observe(split, self._num_sources, self._num_rows):
             for tally in tallies.every:
                 tally.add(observed)
         return tallies
@@ -231,16 +196,14 @@ class _Collecting:
                 f"{format_count(len(lost), 'source')} ({reasons}). Where their folder has moved, name it: --source DIR."
             )
 
-    def _near_duplicates(self) -> NearDuplicates | None:
-        number, wanted = sum(map(len, self._listings.values())), self._options.near_duplicates
+    def _near_duplicates(self, wanted: str, jobs: int | None) -> NearDuplicates | None:
+        number = sum(map(len, self._listings.values()))
         if wanted == "never" or (wanted == "auto" and number > MAX_HASHED):
             asked = "" if wanted == "never" else ": --near-duplicates always looks for them"
             self._notes.append(f"Nobody looked for sources that look alike among {number:,}{asked}.")
             return None
         spec = stored_spec(self._manifest)
-        hashes = hash_sources(
-            self._out, self._listings, self._locate, scale=spec.scale, alpha=spec.alpha, jobs=self._options.jobs
-        )
+        hashes = hash_sources(self._out, self._listings, self._locate, scale=spec.scale, alpha=spec.alpha, jobs=jobs)
         near = collect_near_duplicates(hashes, self._listings, self._manifest.schema)
         if near.num_missing:
             missing = format_count(near.num_missing, "source")
@@ -283,3 +246,7 @@ class _Tallies:
     @property
     def every(self) -> tuple[Any, ...]:
         return self.rates, self.variety, self.effects, self.gallery, self.costs
+
+
+def _known(results: Iterable[T | None]) -> tuple[T, ...]:
+    return tuple(one for one in results if one is not None)

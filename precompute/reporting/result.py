@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from precompute.pages.blocks import Finding
 from precompute.pictures.legend import Entry
 from precompute.reporting.cost import Cost
 from precompute.reporting.effects import Effects
@@ -17,34 +18,9 @@ from precompute.reporting.transforms import PipelineRates, Variants
 from precompute.reporting.trust import Trust
 from precompute.text.display import Displayed, Html, html_lines, html_table, html_text
 
-__all__ = ["Finding", "Report"]
+__all__ = ["Report"]
 
 SHOWN_SAMPLES, SHOWN_VARIANTS = 4, 5  # in a notebook
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something that its owner should know, and how to mend it.
-
-    Attributes:
-        name: Stable name of the kind of finding, such as ``"splits-share-content"``.
-        severity: ``"error"``: results will be wrong or flatter; ``"warning"``: probably not what was meant;
-            ``"note"``: worth a look.
-        title: What was found, in one sentence with its numbers.
-        why: Why it matters, in one sentence.
-        mend: The command, option or step that mends it.
-        examples: Keys, pairs of keys or names that show it, a few.
-        section: The section that has the figures: ``"facts"``, ``"transforms"``, ``"effects"``, ``"trust"`` or
-            ``"cost"``.
-    """
-
-    name: str
-    severity: str
-    title: str
-    why: str
-    mend: str
-    examples: tuple[str, ...] = ()
-    section: str
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -65,6 +41,7 @@ class Report(Displayed):
         effects: What did it do to the data; each split.
         trust: Can it be trusted.
         cost: What did it cost.
+        damages: What is wrong with shards that were looked at; not in the JSON.
     """
 
     made: str
@@ -80,6 +57,7 @@ class Report(Displayed):
     effects: tuple[Effects, ...]
     trust: Trust
     cost: Cost
+    damages: tuple[str, ...] = field(default=(), metadata=NOT_IN_JSON)
 
     def json(self) -> str:
         """Return the report as JSON, without its pictures."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import joblib
 
-from precompute.dataset.leases import RowName, hold_rows
+from precompute.dataset.leases import all_rows, hold_rows
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError, VerificationError
 from precompute.options.plain_values import converts_arguments
@@ -128,7 +128,7 @@ def verify(
             f"{given}: is for records that are made again from their sources, and none are; say how many: --sources K."
         )
     folder = as_path(out)
-    manifest, lease = hold_rows(folder, _all_rows)
+    manifest, lease = hold_rows(folder, all_rows)
     try:
         lists = read_lists(folder, manifest)
         report = _report(folder, lists, _check_shards(_cells(folder, manifest, lists), manifest, jobs, on_shard))
@@ -159,10 +159,6 @@ def _report(out: Path, lists: Lists, checks: Sequence[ShardCheck]) -> VerifyRepo
         num_bytes=sum(check.num_bytes for check in checks),
         problems=[*lists.problems, *faulty],
     )
-
-
-def _all_rows(manifest: Manifest) -> list[RowName]:
-    return [(manifest.generation, name, row.row) for name, split in manifest.splits.items() for row in split.rows]
 
 
 def _cells(out: Path, manifest: Manifest, lists: Lists) -> Iterator[Cell]:

@@ -60,9 +60,9 @@ def full_page() -> Page:
         subtitle="a page",
         figures=[("1,200", "records")],
         findings=[
-            Finding(severity="error", title=HOSTILE, section="all", command=f"precompute verify '{HOSTILE}'"),
-            Finding(severity="warning", title="b ` c", detail=HOSTILE, mend=coded, examples=[HOSTILE, "d"]),
-            Finding(severity="note", title="plain"),
+            Finding(name="a", severity="error", title=HOSTILE, section="all"),
+            Finding(name="b", severity="warning", title="b ` c", why=HOSTILE, mend=coded, examples=[HOSTILE, "d"]),
+            Finding(name="c", severity="note", title="plain"),
         ],
         notes=[HOSTILE],
         sections=[
@@ -97,7 +97,6 @@ def _gallery() -> Gallery:
             key=f"folder/{number}",
             split="validation" if number > 2 else "train",
             classes=[HOSTILE] if number % 2 else ["cat"],
-            remark="48×64",
             pictures=[first, *variants],
         )
         sources.append(source)

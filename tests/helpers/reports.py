@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from precompute.pages.blocks import Finding
 from precompute.pictures.legend import Entry
 from precompute.reporting.cost import Cost, SplitCost, TransformCost
 from precompute.reporting.effects import BorderFill, Effect, Effects
@@ -14,7 +15,7 @@ from precompute.reporting.facts import Facts, FieldFacts, Generation, SplitFacts
 from precompute.reporting.gallery import Fired, Picture, Sample, Variant
 from precompute.reporting.losses import ClassPixels, LostObjects
 from precompute.reporting.near_duplicates import NearDuplicates, Pair
-from precompute.reporting.result import Finding, Report
+from precompute.reporting.result import Report
 from precompute.reporting.transforms import Parameter, PipelineRates, TransformPair, TransformRate, Variants
 from precompute.reporting.trust import ClassCounts, Reason, Trust
 from tests.helpers.pages import HOSTILE

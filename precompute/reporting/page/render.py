@@ -16,7 +16,7 @@ from precompute.reporting.page.effects import effects_section
 from precompute.reporting.page.gallery import gallery_section
 from precompute.reporting.page.transforms import transforms_section
 from precompute.reporting.page.trust import trust_section
-from precompute.reporting.result import Finding, Report
+from precompute.reporting.result import Report
 from precompute.reporting.transforms import splits_without_chance
 from precompute.text.format import format_bytes, format_count, format_duration, format_few
 
@@ -43,7 +43,7 @@ def report_page(report: Report) -> blocks.Page:
         title=facts.name,
         subtitle="; ".join(field.description for field in facts.fields),
         figures=list(_figures(report)),
-        findings=[_finding(finding) for finding in report.findings],
+        findings=report.findings,
         notes=report.notes,
         sections=[
             _facts_section(facts),
@@ -76,17 +76,6 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
         yield f"{classes:,}", "classes"
 
 
-def _finding(finding: Finding) -> blocks.Finding:
-    return blocks.Finding(
-        severity="error" if finding.severity == "error" else "warning" if finding.severity == "warning" else "note",
-        title=finding.title,
-        detail=finding.why,
-        mend=finding.mend,
-        examples=finding.examples,
-        section=finding.section,
-    )
-
-
 # What is it: numbers, fields, settings, and how to make it again
 
 
@@ -103,9 +92,8 @@ def _facts_blocks(facts: DatasetFacts) -> Iterator[Block]:
     if len(facts.generations) > 1:
         yield _generation_table(facts)
     if facts.options:
-        remade = f"{facts.command}\n\n# options.toml\n{facts.options}"
         yield Code(title="How to make it again", text=facts.command)
-        yield Folded(title="Its options as a file", blocks=[Code(text=remade.partition("\n\n")[2])])
+        yield Folded(title="Its options as a file", blocks=[Code(text=f"# options.toml\n{facts.options}")])
     pipelines = [Code(title=split, text="\n".join(lines)) for split, lines in facts.pipelines.items()]
     yield Folded(title="Pipelines", blocks=pipelines)
     settings = [Facts(items=[*facts.settings.items(), *facts.versions.items(), ("fingerprint", facts.fingerprint)])]

@@ -16,10 +16,11 @@ import pytest
 import precompute
 from precompute import Source
 from precompute.errors import BadSourcesError
-from precompute.reporting.finding_checks import CHECKS, Figures
+from precompute.pages.blocks import Finding
+from precompute.reporting.finding_checks import CHECKS
 from precompute.reporting.findings import KINDS, findings_table
 from precompute.reporting.losses import LostObjects
-from precompute.reporting.result import Finding, Report
+from precompute.reporting.result import Report
 from tests.helpers.guide import read_page
 from tests.helpers.small_datasets import SIZE, draw_classes, draw_pairs, options, save
 
@@ -303,13 +304,11 @@ def test_examples_name_the_sources(tmp_path: Path) -> None:
 # Those that follow from figures which no dataset here has
 
 
-def changed(report: Report, **rate: Any) -> Any:
-    """Figures of a report whose first transform has another rate."""
+def changed(report: Report, **rate: Any) -> Report:
+    """A report whose first transform has another rate."""
     train, *others = report.transforms
     first, *rest = train.rates
-    rates = [replace(train, rates=(replace(first, **rate), *rest)), *others]
-    sections = {name: getattr(report, name) for name in ("facts", "variants", "effects", "trust", "cost")}
-    return Figures(transforms=rates, **sections)
+    return replace(report, transforms=(replace(train, rates=(replace(first, **rate), *rest)), *others))
 
 
 def test_a_transform_that_is_never_applied_is_found(sound: Report) -> None:
@@ -333,7 +332,7 @@ def test_transforms_that_are_applied_together_are_found(sound: Report) -> None:
     pair = train.pairs[0]
 
     def found(**values: Any) -> list[Any]:
-        rates = [replace(train, pairs=(replace(pair, **values),))]
+        rates = (replace(train, pairs=(replace(pair, **values),)),)
         return list(CHECKS["transforms-tied"](replace(figures, transforms=rates)))
 
     assert len(found(correlation=0.99, bound=0.2, is_expected=False)) == 1
@@ -348,8 +347,8 @@ def lost_titles(report: Report, **counts: tuple[int, int]) -> list[str]:
         LostObjects(field="objects", group=name, by="class", num_before=before, num_after=after)
         for name, (before, after) in counts.items()
     )
-    effects = [replace(one, lost=lost) for one in report.effects if one.split == "train"]
-    return [found.title for found in CHECKS["objects-lost"](replace(changed(report), effects=effects))]
+    effects = tuple(replace(one, lost=lost) for one in report.effects if one.split == "train")
+    return [found.title for found in CHECKS["objects-lost"](replace(report, effects=effects))]
 
 
 def test_classes_that_lose_about_as_many_objects_are_one_finding(sound: Report) -> None:
