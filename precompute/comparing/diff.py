@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from precompute.comparing.classes import ClassChanges, compare_classes, compare_fields
-from precompute.comparing.difference import Difference, PairChanges, Sample
+from precompute.comparing.difference import Difference, PairChanges, Sample, compare_pair
 from precompute.comparing.installed import InstalledDifference
 from precompute.comparing.records import RecordPair, Sampler, compare_rows
 from precompute.comparing.sides import Selection, Side, open_side, pair_rows
 from precompute.comparing.sources import SourceChanges, compare_sources
-from precompute.comparing.values import compare_values, flat_values, light_of, summarize
+from precompute.comparing.values import light_of, summarize
 from precompute.errors import UsageError
 from precompute.options.plain_values import converts_arguments
 from precompute.pages.html import check_page, save_page
 from precompute.plan.settings import differences
-from precompute.records.stored import decode_record
 from precompute.storage.paths import local_path
 
 __all__ = ["diff"]
-
-D = TypeVar("D", Difference, InstalledDifference)
 
 
 @converts_arguments
@@ -73,57 +70,39 @@ def diff(
         check_page(page)
     if num_pairs < 0:
         raise UsageError(f"num_pairs: expected 0 or more, got {num_pairs}.")
+    first = Selection(split=split, rows=rows, seed=seed)
+    found: Difference | InstalledDifference
     if against_installed:
-        _refuse(b=b, rows_b=rows_b, seed_b=seed_b)
-        side, lease = open_side("A", a, Selection(split=split, rows=rows, seed=seed))
+        for name, value in (("b", b), ("rows_b", rows_b), ("seed_b", seed_b)):
+            if value is not None:
+                raise UsageError(f"{name}: does not go with --against-installed, which compares records of A alone.")
+        side, lease = open_side("A", a, first)
         with closing(lease):
             from precompute.comparing.remake import compare_with_installed  # here: it imports Albumentations
 
-            remade = compare_with_installed(side, number=num_pairs, pipeline=pipeline, source=source)
-        return _written(remade, page)
-    if pipeline is not None or source is not None:
-        raise UsageError("pipeline, source: go with --against-installed, which makes records again.")
-    if b is None and rows_b is None and seed_b is None:
-        raise UsageError(
-            "b: expected another dataset, or other rows of this one: --rows with --rows-b, or --seed with --seed-b."
-        )
-    for name, of_a, of_b in (("rows", rows, rows_b), ("seed", seed, seed_b)):
-        if of_b is not None and of_a is None:
-            raise UsageError(f"{name}_b: goes with --{name}, which says what of A it is compared with.")
-    first = Selection(split=split, rows=rows, seed=seed)
-    same = rows_b is None and seed_b is None
-    second = Selection(
-        split=split,
-        rows=rows if same else rows_b,
-        seed=seed if same else seed_b,
-        suffix="" if same else "_b",
-    )
-    with ExitStack() as stack:
-        side_a, lease = open_side("A", a, first)
-        stack.callback(lease.close)
-        side_b, lease = open_side("B", a if b is None else b, second)
-        stack.callback(lease.close)
-        found = _compare(side_a, side_b, in_order=not same, num_pairs=num_pairs)
-    return _written(found, page)
-
-
-def _refuse(**given: Any) -> None:
-    """Refuse what names a second side beside the installed versions, which are one.
-
-    Raises:
-        UsageError: Something does.
-    """
-    for name, value in given.items():
-        if value is not None:
-            raise UsageError(f"{name}: does not go with --against-installed, which compares records of A alone.")
-
-
-def _written(found: D, path: Path | None) -> D:
-    """Return a comparison, after its page was written where one is wanted."""
-    if path is not None:
+            found = compare_with_installed(side, number=num_pairs, pipeline=pipeline, source=source)
+    else:
+        if pipeline is not None or source is not None:
+            raise UsageError("pipeline, source: go with --against-installed, which makes records again.")
+        if b is None and rows_b is None and seed_b is None:
+            raise UsageError(
+                "b: expected another dataset, or other rows of this one: --rows with --rows-b, or --seed with --seed-b."
+            )
+        for name, of_a, of_b in (("rows", rows, rows_b), ("seed", seed, seed_b)):
+            if of_b is not None and of_a is None:
+                raise UsageError(f"{name}_b: goes with --{name}, which says what of A it is compared with.")
+        same = rows_b is None and seed_b is None
+        second = first if same else Selection(split=split, rows=rows_b, seed=seed_b, suffix="_b")
+        with ExitStack() as stack:
+            side_a, lease = open_side("A", a, first)
+            stack.callback(lease.close)
+            side_b, lease = open_side("B", a if b is None else b, second)
+            stack.callback(lease.close)
+            found = _compare(side_a, side_b, in_order=not same, num_pairs=num_pairs)
+    if page is not None:
         from precompute.comparing.page import page_of  # here: it needs the extra
 
-        save_page(page_of(found), path)
+        save_page(page_of(found), page)
     return found
 
 
@@ -168,16 +147,10 @@ def _sample(a: Side, b: Side, chosen: Sequence[RecordPair]) -> Sample:
 
 
 def _pair(a: Side, b: Side, pair: RecordPair) -> PairChanges:
-    schemas = a.manifest.schema, b.manifest.schema
-    one, other = (decode_record(stored.read(), of) for stored, of in zip((pair.a, pair.b), schemas, strict=True))
-    layers = [of.draw(e) for e, of in zip((one, other), schemas, strict=True)]
-    return PairChanges(
+    return compare_pair(
+        (pair.a.read(), pair.b.read()),
+        (a.manifest.schema, b.manifest.schema),
         split=pair.rows.split,
-        key=pair.key,
-        copy=pair.copy,
-        row_a=pair.rows.a.row,
-        row_b=pair.rows.b.row,
-        changes=compare_values(flat_values(one, schemas[0]), flat_values(other, schemas[1])),
-        images=(one["image"], other["image"]),
-        layers=(layers[0], layers[1]),
+        place=(pair.key, pair.copy),
+        rows=(pair.rows.a.row, pair.rows.b.row),
     )

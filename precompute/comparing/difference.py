@@ -14,15 +14,27 @@ from numpy.typing import NDArray
 from precompute.comparing.classes import ClassChanges
 from precompute.comparing.records import RowChanges
 from precompute.comparing.sources import SourceChanges
-from precompute.comparing.values import Change, Light, ValueChanges
+from precompute.comparing.values import Change, Light, ValueChanges, compare_values, flat_values
 from precompute.dataset.manifest import Row
 from precompute.dataset.rows import describe_numbers
+from precompute.fields.field import Schema
 from precompute.fields.layers import Layers
 from precompute.pictures.sheet import Cell, Line, Sheet
+from precompute.records.stored import decode_record
 from precompute.text.display import Displayed, Html, html_text
 from precompute.text.format import format_count, format_few
 
-__all__ = ["SHOWN", "Difference", "PairChanges", "Sample", "describe_change", "pair_json", "sheet_of_pairs"]
+__all__ = [
+    "SHOWN",
+    "Difference",
+    "PairChanges",
+    "Sample",
+    "compare_pair",
+    "describe_change",
+    "pair_json",
+    "pairs_html",
+    "text_of",
+]
 
 LABEL = 12  # width of the first column
 SHOWN = 5
@@ -58,6 +70,39 @@ class PairChanges:
         """How far the images are from one another: the mean difference in grey levels."""
         change = self.changes.get("image")
         return 0.0 if change is None else 256.0 if change.mean is None else change.mean
+
+
+def compare_pair(
+    records: tuple[bytes, bytes],
+    schemas: tuple[Schema, Schema],
+    *,
+    split: str,
+    place: tuple[str, int],
+    rows: tuple[int, int],
+) -> PairChanges:
+    """Return what differs between two records of one place.
+
+    Args:
+        records: The records.
+        schemas: The fields of the dataset of each.
+        split: Name of the split.
+        place: Key and copy of the source.
+        rows: Number of the row of each.
+
+    Raises:
+        DatasetError: A record is altered.
+    """
+    a, b = (decode_record(record, schema) for record, schema in zip(records, schemas, strict=True))
+    return PairChanges(
+        split=split,
+        key=place[0],
+        copy=place[1],
+        row_a=rows[0],
+        row_b=rows[1],
+        changes=compare_values(flat_values(a, schemas[0]), flat_values(b, schemas[1])),
+        images=(a["image"], b["image"]),
+        layers=(schemas[0].draw(a), schemas[1].draw(b)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +160,7 @@ class Difference(Displayed):
 
     def summary(self) -> str:
         """Return the differences for people, and the verdict in the last line."""
-        parts = [
+        parts: list[tuple[str, Sequence[str]]] = [
             ("A", [self.a]),
             ("B", [self.b]),
             ("settings", self.settings or ["equal"]),
@@ -128,8 +173,7 @@ class Difference(Displayed):
             ("sample", list(self._sample_lines())),
             ("note", self.notes),
         ]
-        lines = [f"  {'' if i else label:<{LABEL}}{line}" for label, of in parts for i, line in enumerate(of)]
-        return "\n".join([*lines, "EQUAL" if self.are_equal else "DIFFERENT"])
+        return text_of(parts, are_equal=self.are_equal)
 
     def _class_lines(self) -> Iterator[str]:
         for name, changes in self.classes.items():
@@ -195,11 +239,7 @@ class Difference(Displayed):
             )
 
     def _html(self) -> Iterator[Html]:
-        from precompute.pictures.sheet_html import sheet_html  # here: nothing else of it needs pictures
-
-        yield html_text(self.summary())
-        if self.sample.pairs:
-            yield from sheet_html(sheet_of_pairs(self.sample.pairs[:SHOWN], ("A", "B")))
+        return pairs_html(self.summary(), self.sample.pairs, ("A", "B"))
 
     # JSON
 
@@ -236,6 +276,29 @@ class Difference(Displayed):
             },
             "notes": list(self.notes),
         }
+
+
+def text_of(parts: Sequence[tuple[str, Sequence[str]]], further: Sequence[str] = (), *, are_equal: bool) -> str:
+    """Return the lines of each label, the label before the first, then further lines, and the verdict."""
+    lines = [f"  {'' if i else label:<{LABEL}}{line}" for label, of in parts for i, line in enumerate(of)]
+    return "\n".join([*lines, *further, "EQUAL" if are_equal else "DIFFERENT"])
+
+
+def pairs_html(text: str, pairs: Sequence[PairChanges], sides: tuple[str, str]) -> Iterator[Html]:
+    """Yield a text, and pictures of the first pairs, whose sides have names."""
+    from precompute.pictures.sheet_html import sheet_html  # here: nothing else of it needs pictures
+
+    yield html_text(text)
+    lines = [
+        Line(
+            caption=pair.key,
+            remark=f"{pair.split}, row {pair.row_a}" + (f" and {pair.row_b}" if pair.row_a != pair.row_b else ""),
+            cells=[Cell(image=i, layers=of) for i, of in zip(pair.images, pair.layers, strict=True)],
+        )
+        for pair in pairs[:SHOWN]
+    ]
+    if lines:
+        yield from sheet_html(Sheet(title="those that differ most", columns=sides, lines=lines))
 
 
 def _drawn(rows: Sequence[Row]) -> str:
@@ -290,21 +353,3 @@ def pair_json(pair: PairChanges) -> dict[str, Any]:
     """Return a pair as dictionaries, texts and numbers."""
     named = {name: getattr(pair, name) for name in ("split", "key", "copy", "row_a", "row_b")}
     return {**named, "changes": {name: dataclasses.asdict(change) for name, change in pair.changes.items()}}
-
-
-def sheet_of_pairs(pairs: Sequence[PairChanges], names: tuple[str, str]) -> Sheet:
-    """Return pictures of some pairs.
-
-    Args:
-        pairs: The pairs.
-        names: What the first of each is called, and the second.
-    """
-    lines = [
-        Line(
-            caption=pair.key,
-            remark=f"{pair.split}, row {pair.row_a}" + (f" and {pair.row_b}" if pair.row_a != pair.row_b else ""),
-            cells=[Cell(image=i, layers=of) for i, of in zip(pair.images, pair.layers, strict=True)],
-        )
-        for pair in pairs
-    ]
-    return Sheet(title="those that differ most", columns=list(names), lines=lines)

@@ -8,15 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from precompute.comparing.difference import SHOWN, PairChanges, describe_change, pair_json, sheet_of_pairs
+from precompute.comparing.difference import PairChanges, describe_change, pair_json, pairs_html, text_of
 from precompute.comparing.values import ValueChanges
-from precompute.text.display import Displayed, Html, html_text
-from precompute.text.format import format_count, format_few
+from precompute.text.display import Displayed, Html
+from precompute.text.format import align_columns, format_count, format_few
 from precompute.text.reasons import describe_reasons
 
 __all__ = ["HEAD", "NO_PROOF", "InstalledDifference", "TransformEvidence", "transform_row"]
 
-LABEL = 12  # width of the first column
 HEAD = ("transform", "applied", "of these differ", "of the others", "pixels", "grey levels")
 NO_PROOF = (
     "only the installed versions are here: which transforms changed is told by what the records that differ have in "
@@ -105,21 +104,20 @@ class InstalledDifference(Displayed):
 
     def summary(self) -> str:
         """Return the differences for people, and the verdict in the last line."""
-        parts = [
+        parts: list[tuple[str, Sequence[str]]] = [
             ("dataset", [self.dataset]),
-            ("versions", list(self._version_lines())),
+            ("versions", list(self.version_lines())),
             ("records", list(self._record_lines())),
             ("values", list(map(describe_change, self.values))),
-            ("transforms", list(self._transform_lines())),
+            ("transforms", self._transform_lines() if self.pairs else []),
             ("verdict", list(self._verdict()) if self.pairs else []),
             ("note", [*self.notes, *[NO_PROOF] * bool(self.pairs)]),
         ]
-        lines = [f"  {'' if i else label:<{LABEL}}{line}".rstrip() for label, of in parts for i, line in enumerate(of)]
-        if self.failed:
-            lines.append(describe_reasons(list(self.failed)))
-        return "\n".join([*lines, "EQUAL" if self.are_equal else "DIFFERENT"])
+        failed = [describe_reasons(list(self.failed))] if self.failed else []
+        return text_of(parts, failed, are_equal=self.are_equal)
 
-    def _version_lines(self) -> Iterator[str]:
+    def version_lines(self) -> Iterator[str]:
+        """Yield the versions that wrote the dataset, beside those that are installed."""
         for package, (written, installed) in self.versions.items():
             yield f"{package}: written with {written}, installed is {installed}"
         if not self.versions:
@@ -134,14 +132,8 @@ class InstalledDifference(Displayed):
         if self.failed:
             yield f"{format_count(len(self.failed), 'record')} could not be made again:"
 
-    def _transform_lines(self) -> Iterator[str]:
-        if not self.pairs:
-            return
-        rows = [HEAD, *(transform_row(one) for one in self.transforms)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            numbers = (text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))
-            yield "  ".join([row[0].ljust(widths[0]), *numbers])
+    def _transform_lines(self) -> list[str]:
+        return align_columns([HEAD, *map(transform_row, self.transforms)])
 
     def _verdict(self) -> Iterator[str]:
         if self.suspects:
@@ -156,11 +148,7 @@ class InstalledDifference(Displayed):
             yield f"{format_count(self.num_unexplained, 'record differs', 'records differ')} without a suspect: {what}?"
 
     def _html(self) -> Iterator[Html]:
-        from precompute.pictures.sheet_html import sheet_html  # here: nothing else of it needs pictures
-
-        yield html_text(self.summary())
-        if self.pairs:
-            yield from sheet_html(sheet_of_pairs(self.pairs[:SHOWN], ("stored", "made again")))
+        return pairs_html(self.summary(), self.pairs, ("stored", "made again"))
 
     # JSON
 

@@ -21,7 +21,6 @@ __all__ = ["page_of"]
 SIZE = 256  # pixels, longer side of a picture
 MAX_PAIRS = 24
 MAX_ROWS = 200  # of a table
-PIXELS = "image"
 MIN_FULL = 8  # grey levels at which pictures of differences are opaque, or more where images differ more
 COLOR = (214, 40, 40)
 
@@ -98,7 +97,7 @@ def _pictures(pairs: Sequence[PairChanges], names: tuple[str, str]) -> Pictures:
         pairs: The pairs.
         names: What the first of each is called, and the second.
     """
-    means = [change.mean for pair in pairs if (change := pair.changes.get(PIXELS)) and change.mean is not None]
+    means = [change.mean for pair in pairs if (change := pair.changes.get("image")) and change.mean is not None]
     full = max(MIN_FULL, round(3 * max(means, default=0)))
     groups = [_group(pair, names, full) for pair in pairs[:MAX_PAIRS]]
     note = f"The third picture shows where pixels differ, opaque from {full} grey levels on."
@@ -136,11 +135,11 @@ def _group(pair: PairChanges, names: tuple[str, str], full: int) -> PictureGroup
     if pair.images[0].shape == pair.images[1].shape:
         pictures.append(_moved(*pair.images, full))
         captions.append("difference")
-    change = pair.changes.get(PIXELS)
+    change = pair.changes.get("image")
     text = "the same pixels" if change is None else "images of other shapes"
     if change is not None and change.mean is not None:
         text = f"{change.share:.1%} of the pixels differ, by {change.mean:.2f} in the mean"
-    others = [name for name in pair.changes if name != PIXELS]
+    others = [name for name in pair.changes if name != "image"]
     also = f"; other {', '.join(others)}" if others else ""
     where = f", row {pair.row_a}" * is_one + f", copy {pair.copy}" * bool(pair.copy)
     return PictureGroup(pictures=pictures, captions=captions, title=f"{pair.split}: {pair.key}{where}: {text}{also}")
@@ -225,8 +224,7 @@ def _installed_page(found: InstalledDifference) -> Page:
 
 
 def _remade(found: InstalledDifference) -> Iterator[Block]:
-    versions = [f"{name}: written with {a}, installed is {b}" for name, (a, b) in found.versions.items()]
-    yield _list("Versions", versions or ["those that the dataset was written with"])
+    yield _list("Versions", list(found.version_lines()))
     if found.pairs:
         yield _values(f"What differs in {format_count(found.num_records, 'record')}", found.values)
         yield _pictures(found.pairs, ("stored", "made again"))

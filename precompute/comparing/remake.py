@@ -8,16 +8,15 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from precompute.comparing.difference import PairChanges
+from precompute.comparing.difference import PairChanges, compare_pair
 from precompute.comparing.installed import InstalledDifference, TransformEvidence
 from precompute.comparing.records import StoredRecord
 from precompute.comparing.sides import Side
-from precompute.comparing.values import Change, compare_values, flat_values, summarize
+from precompute.comparing.values import Change, summarize
 from precompute.errors import DatasetError, RejectedSource
 from precompute.pipelines.tracing import TracingPipeline
 from precompute.plan.places import PlacedRecord, sample_records
 from precompute.plan.versions import other_versions
-from precompute.records.stored import decode_record
 from precompute.records.tfrecord import Framed, read_frames
 from precompute.rendering.rebuild import RecordRebuilder
 from precompute.rendering.render import render
@@ -26,7 +25,6 @@ from precompute.verifying.reproduced import is_same_processor
 
 __all__ = ["compare_with_installed"]
 
-FIELD_OF_PIXELS = "image"
 OTHER_PROCESSOR = (
     "this processor has other features than those that wrote the dataset: differences of a grey level may come from "
     "that, and not from versions"
@@ -58,15 +56,15 @@ def compare_with_installed(
     if failed and not remade:
         looked_at = format_count(len(failed), "record")
         raise DatasetError(f"{side.out}: of {looked_at} none could be made again, e.g. {failed[0]}")
-    different = [one for one in remade if one.changes]
     evidence = list(_evidence(remaker.names, remade))
     suspects = {one.name for one in evidence if one.is_suspect}
+    different = [one for one in remade if one.changes]
     pairs = [one.pair for one in different if one.pair is not None]
     return InstalledDifference(
         dataset=side.describe(),
         versions=other_versions(side.manifest.settings["pixels"]["versions"]),
         num_records=len(remade),
-        num_equal=sum(one.is_equal for one in remade),
+        num_equal=sum(one.pair is None for one in remade),
         pairs=sorted(pairs, key=lambda pair: (-pair.distance, pair.key, pair.row_a)),
         values=summarize([one.changes for one in remade]),
         transforms=evidence,
@@ -82,15 +80,16 @@ class _Remade:
 
     Attributes:
         applied: Names of the transforms that were applied to it.
-        is_equal: Whether all bytes are those that are stored.
-        changes: Name of a value that differs → how.
-        pair: Stored and new record, where values differ.
+        pair: Stored and new record; None where all bytes are those that are stored.
     """
 
     applied: frozenset[str]
-    is_equal: bool
-    changes: Mapping[str, Change]
-    pair: PairChanges | None = None
+    pair: PairChanges | None
+
+    @property
+    def changes(self) -> Mapping[str, Change]:
+        """Name of a value that differs → how."""
+        return {} if self.pair is None else self.pair.changes
 
 
 class _Remaker:
@@ -123,14 +122,12 @@ class _Remaker:
         draw = {"seed": chosen.row.seed, "variant": chosen.row.stored_variant, "copy": copy}
         made = render(source, pipeline, self._rebuilder.spec, **draw)
         applied = frozenset(pipeline.chances[firing.position].name for firing in pipeline.firings)
-        stored = self._stored(chosen)
+        stored, schema = self._stored(chosen), self._side.manifest.schema
         if stored == made:
-            return _Remade(applied=applied, is_equal=True, changes={})
-        schema = self._side.manifest.schema
-        examples = [decode_record(record, schema) for record in (stored, made)]
-        changes = compare_values(*(flat_values(example, schema) for example in examples))
-        pair = None if not changes else _pair(chosen, examples, changes, self._side)
-        return _Remade(applied=applied, is_equal=False, changes=changes, pair=pair)
+            return _Remade(applied=applied, pair=None)
+        rows = (chosen.row.row, chosen.row.row)
+        pair = compare_pair((stored, made), (schema, schema), split=chosen.split, place=chosen.place, rows=rows)
+        return _Remade(applied=applied, pair=pair)
 
     def _pipeline(self, split: str) -> TracingPipeline:
         if split not in self._pipelines:
@@ -149,27 +146,11 @@ class _Remaker:
         return StoredRecord(path, frames[chosen.index]).read()
 
 
-def _pair(
-    chosen: PlacedRecord, examples: Sequence[Mapping[str, Any]], changes: Mapping[str, Change], side: Side
-) -> PairChanges:
-    layers = [side.manifest.schema.draw(e) for e in examples]
-    return PairChanges(
-        split=chosen.split,
-        key=chosen.place[0],
-        copy=chosen.place[1],
-        row_a=chosen.row.row,
-        row_b=chosen.row.row,
-        changes=changes,
-        images=(examples[0]["image"], examples[1]["image"]),
-        layers=(layers[0], layers[1]),
-    )
-
-
 def _evidence(names: Sequence[str], remade: Sequence[_Remade]) -> Iterator[TransformEvidence]:
     for name in names:
         of = [one for one in remade if name in one.applied]
         others = [one for one in remade if name not in one.applied]
-        found = [change for one in of if (change := one.changes.get(FIELD_OF_PIXELS)) is not None]
+        found = [change for one in of if (change := one.changes.get("image")) is not None]
         levels = [change.mean for change in found if change.mean is not None]
         yield TransformEvidence(
             name=name,

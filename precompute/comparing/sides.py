@@ -36,11 +36,6 @@ class Selection:
     seed: int | None = None
     suffix: str = ""
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether all rows of all splits are chosen."""
-        return self.split is None and self.rows is None and self.seed is None
-
     def choose(self, manifest: Manifest) -> dict[str, list[Row]]:
         """Return split → chosen rows of a dataset.
 
@@ -140,11 +135,6 @@ class RowPair:
     split: str
     a: Row
     b: Row
-
-    @property
-    def has_same_draws(self) -> bool:
-        """Whether both rows have the same seed and variant, so that equal settings give equal records."""
-        return _draws(self.a) == _draws(self.b)
 
 
 def _draws(row: Row) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from precompute.errors import first_few
 from precompute.fields.counters import describe_counters
 from precompute.fields.counts import BoxCounts, FieldCounts
 from precompute.text.display import Displayed, Html, html_lines, html_table, html_text
-from precompute.text.format import format_bytes, format_count, format_counts
+from precompute.text.format import align_columns, format_bytes, format_count, format_counts
 from precompute.text.reasons import describe_reasons
 
 __all__ = ["Inspection", "RowGroup", "SplitInspection", "describe_pipeline", "describe_rows"]
@@ -224,11 +224,8 @@ def _split_rows(found: Inspection) -> list[tuple[str, ...]]:
 
 
 def _split_table(found: Inspection) -> Iterator[str]:
-    rows = _split_rows(found)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        numbers = "  ".join(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))
-        yield _labelled(row[0], numbers)
+    rows = [(f"{name:<{LABEL - 2}}", *cells) for name, *cells in _split_rows(found)]
+    return (f"  {line}" for line in align_columns(rows))
 
 
 def _split_row(name: str, split: SplitInspection, skips: Sequence[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from precompute.text.display import Displayed, Html, html_lines, html_table, html_text
-from precompute.text.format import format_count, format_duration
+from precompute.text.format import align_columns, format_count, format_duration
 
 __all__ = ["GROUPS", "Profile", "Stage"]
 
@@ -142,13 +142,8 @@ def _rows(profile: Profile) -> list[tuple[str, ...]]:
 
 
 def _table(profile: Profile) -> list[str]:
-    rows = _rows(profile)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    lines = align_columns(_rows(profile))
+    rule = "-" * max(map(len, lines))
     return [lines[0], rule, *lines[1:-1], rule, lines[-1]]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "align_columns",
     "format_bytes",
     "format_count",
     "format_counts",
@@ -81,6 +82,16 @@ def format_name(name: str) -> str:
 def format_shape(shape: Sequence[int]) -> str:
     """Return a shape as people read it: ``"480×640×3"``."""
     return "×".join(map(str, shape))
+
+
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table as lines: the first column at the left, the others, which are numbers, at the right."""
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = []
+    for name, *cells in rows:
+        numbers = (cell.rjust(width) for cell, width in zip(cells, others, strict=True))
+        lines.append("  ".join([name.ljust(first), *numbers]).rstrip())
+    return lines
 
 
 def is_unicode(text: str) -> bool:
