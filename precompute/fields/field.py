@@ -16,9 +16,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from precompute.fields.counts import Contents, FieldCounts
-from precompute.fields.feature import Feature, Size, Value, Values
+from precompute.fields.feature import RECORD_FEATURES, Feature, Size, Value, Values
 from precompute.fields.layers import Layers
-from precompute.fields.record import RECORD_FEATURES
 
 __all__ = ["FURTHER_MASKS", "MAX_CLASS_IDS", "Deviation", "Field", "Schema", "class_limits"]
 

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from precompute.fields.feature import Picture, Size
+from precompute.fields.feature import MAX_PIXELS, Picture, Size
 from precompute.fields.field import Deviation
 from precompute.fields.layers import Layers
 from precompute.fields.picture import PictureField, grey_deviation
 from precompute.fields.pixels import decode_pixels
-from precompute.fields.record import MAX_PIXELS
 from precompute.text.format import format_shape
 
 __all__ = ["ImageField"]

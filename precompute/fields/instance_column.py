@@ -11,12 +11,11 @@ import numpy as np
 
 from precompute.errors import DatasetError, UsageError
 from precompute.fields.box_column import BoxColumn, size_of_entry
-from precompute.fields.boxes import CROWD, Boxes
+from precompute.fields.boxes import CROWD, Boxes, Instances
 from precompute.fields.column import Column, Entry, RecordFacts
 from precompute.fields.entry_checks import check_size, is_index, is_name
 from precompute.fields.field import Field, Schema
 from precompute.fields.file_column import mask_field
-from precompute.fields.instances import Instances
 from precompute.fields.objects import ObjectsField
 from precompute.fields.string_column import StringColumn, take
 from precompute.text.format import format_count

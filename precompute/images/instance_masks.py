@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource
-from precompute.fields.boxes import CROWD, Boxes
-from precompute.fields.instances import Instances
+from precompute.fields.boxes import CROWD, Boxes, Instances
 from precompute.fields.rle import decode_code
 from precompute.images.decode import decode_mask
 from precompute.images.shrink import shrink_mask

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import PipelineError, RejectedSource
-from precompute.fields.instances import Instances
+from precompute.fields.boxes import Instances
 from precompute.images.instance_masks import with_boxes
 from precompute.pipelines.box_rules import INDEX_FIELD, NO_BOXES, BoxRules, box_fields, set_box_params
 from precompute.pipelines.labels import field_values

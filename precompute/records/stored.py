@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from precompute.errors import DatasetError
+from precompute.fields.feature import decode_origin, decode_size
 from precompute.fields.field import Schema
-from precompute.fields.record import decode_origin, decode_size
 from precompute.records.example import decode_example
 
 __all__ = ["count_objects", "decode_record", "difference"]

@@ -13,9 +13,8 @@ from PIL import Image
 
 from precompute.errors import SourceError, first_few
 from precompute.fields.box_column import BoxColumn, keypoints_note
-from precompute.fields.boxes import UNKNOWN_SIZE, Boxes, Size
+from precompute.fields.boxes import UNKNOWN_SIZE, Boxes, Instances, Size
 from precompute.fields.instance_column import InstanceColumn
-from precompute.fields.instances import Instances
 from precompute.fields.skeleton import HIDDEN, VISIBLE, Skeleton, indices_of_edges, make_skeleton
 from precompute.options.build_options import BuildOptions
 from precompute.sources.classes import Classes, number_classes

@@ -13,9 +13,9 @@ import cv2
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
+from precompute.fields.feature import decode_origin, decode_size
 from precompute.fields.field import Schema
 from precompute.fields.pixels import GREY_LEVELS, JPEG_GREY_LEVELS
-from precompute.fields.record import decode_origin, decode_size
 from precompute.plan.places import PlacedRecord, sample_records
 from precompute.plan.versions import other_versions
 from precompute.records.example import decode_example

@@ -20,12 +20,11 @@ from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import UsageError
 from precompute.fields.box_column import BoxColumn
-from precompute.fields.boxes import Boxes
+from precompute.fields.boxes import Boxes, Instances
 from precompute.fields.column import Column, columns_by_name
 from precompute.fields.field import Field
 from precompute.fields.file_column import ExtraImageColumn, mask_column
 from precompute.fields.instance_column import InstanceColumn
-from precompute.fields.instances import Instances
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value_column import ValueColumn

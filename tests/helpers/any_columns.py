@@ -8,11 +8,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from precompute.fields.box_column import BoxColumn
-from precompute.fields.boxes import Boxes
+from precompute.fields.boxes import Boxes, Instances
 from precompute.fields.column import Column, columns_by_name
 from precompute.fields.file_column import ExtraImageColumn, PathColumn, mask_column
 from precompute.fields.instance_column import InstanceColumn
-from precompute.fields.instances import Instances
 from precompute.fields.label_column import LabelColumn, LabelSetColumn
 from precompute.fields.string_column import StringColumn
 from precompute.fields.value_column import ValueColumn

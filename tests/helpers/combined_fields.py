@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from precompute.dataset.manifest import Manifest
-from precompute.fields.boxes import Boxes
+from precompute.fields.boxes import Boxes, Instances
 from precompute.fields.extra_image import ExtraImageField
-from precompute.fields.feature import Size, Value
+from precompute.fields.feature import Size, Value, origin_values
 from precompute.fields.field import Field, Schema
 from precompute.fields.image import ImageField
-from precompute.fields.instances import Instances
 from precompute.fields.label import LabelField
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField
-from precompute.fields.record import origin_values
 from precompute.fields.skeleton import Skeleton
 from precompute.fields.value import ValueField
 from precompute.images.encode import encode_image, encode_mask

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from precompute.fields.boxes import Instances
 from precompute.fields.field import Field, Schema
 from precompute.fields.image import ImageField
-from precompute.fields.instances import Instances
 from precompute.fields.mask import MaskField
 from precompute.pipelines.pipeline import Pipeline
 from precompute.rendering.decode import Decoded

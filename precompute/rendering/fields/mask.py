@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource, SourceError
+from precompute.fields.boxes import Instances
 from precompute.fields.counters import instance_ids_of
 from precompute.fields.feature import Value
 from precompute.fields.field import FURTHER_MASKS, Field
-from precompute.fields.instances import Instances
 from precompute.fields.mask import MASK, MaskField, mask_settings
 from precompute.images.decode import decode_colors, decode_mask
 from precompute.images.encode import encode_mask
-from precompute.images.instance_ids import find_instance_ids
 from precompute.images.instance_masks import EMPTY, OVERLAP, load_instances, merge_instances
-from precompute.images.mask_files import changed_ids, ids_of_colors, packed_colors
+from precompute.images.mask_files import changed_ids, find_instance_ids, ids_of_colors, packed_colors
 from precompute.images.shrink import shrink_mask
 from precompute.images.source_files import check_same_size, read_file, with_path
 from precompute.options.build_options import BuildOptions

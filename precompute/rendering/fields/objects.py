@@ -10,10 +10,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.fields.boxes import UNKNOWN_SIZE, Boxes
+from precompute.fields.boxes import UNKNOWN_SIZE, Boxes, Instances
 from precompute.fields.feature import Value
 from precompute.fields.field import Field
-from precompute.fields.instances import Instances
 from precompute.fields.objects import ObjectsField
 from precompute.fields.skeleton import skeleton_settings
 from precompute.images.instance_masks import EMPTY, load_instances, plain_boxes, shrink_instances

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
 from precompute.errors import DatasetError
+from precompute.fields.boxes import Instances
 from precompute.fields.instance_column import InstanceColumn
-from precompute.fields.instances import Instances
 from precompute.fields.objects import ObjectsField
 from precompute.fields.pixels import box_around, decode_object_masks
 from precompute.fields.rle import area_of, box_of, code_of_counts, code_of_polygons, decode_code

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import precompute
 from precompute.dataset.manifest import Manifest
-from precompute.images.instance_ids import InstanceIdMasks, find_instance_ids
+from precompute.images.mask_files import InstanceIdMasks, find_instance_ids
 from precompute.options.values import parse_mask_map
 from tests.helpers.numbered_masks import draw_numbered, grid_of, numbered
 from tests.helpers.small_datasets import draw_pairs, options

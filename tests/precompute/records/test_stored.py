@@ -15,10 +15,10 @@ from precompute.dataset.manifest import Manifest
 from precompute.dataset.schema_json import schema_of_json, schema_to_json
 from precompute.dataset.tfds import tfds_files
 from precompute.errors import DatasetError
+from precompute.fields.feature import origin_values
 from precompute.fields.field import Schema
 from precompute.fields.image import ImageField
 from precompute.fields.label import LabelField
-from precompute.fields.record import origin_values
 from precompute.images.png import encode_png
 from precompute.records.example import decode_example, encode_example
 from precompute.records.stored import decode_record, difference

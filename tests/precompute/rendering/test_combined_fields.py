@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from precompute.fields.boxes import Boxes
+from precompute.fields.boxes import Boxes, Instances
 from precompute.fields.feature import Feature, Picture, Size, Value, Values
 from precompute.fields.field import Field
-from precompute.fields.instances import Instances
 from precompute.fields.label import LabelField
 from precompute.fields.mask import MaskField
 from precompute.fields.objects import ObjectsField

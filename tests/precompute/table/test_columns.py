@@ -17,9 +17,8 @@ from precompute.building.cells import Block, SplitPlaces
 from precompute.building.make_plan import source_ids
 from precompute.building.task import Slot
 from precompute.errors import DatasetError
-from precompute.fields.boxes import Boxes
+from precompute.fields.boxes import Boxes, Instances
 from precompute.fields.column import Column
-from precompute.fields.instances import Instances
 from precompute.fields.string_column import CHUNK, StringColumn, take
 from precompute.plan.blocks import order_places, place_order
 from precompute.plan.hashes import hash_all, order_of
