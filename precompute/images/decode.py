@@ -236,11 +236,7 @@ def decode_mask(content: bytes, alpha: str = "opaque") -> NDArray[np.uint8] | ND
     Raises:
         RejectedSource: It is not one whole image, is lossy, or holds colours or fractions.
     """
-    picture, _ = _open(content, None)
-    lossy = _lossy(picture, content)
-    if lossy:
-        raise RejectedSource(f"is a {lossy}: lossy compression changes class ids; save masks as PNG")
-    bits = _bits(picture, content)
+    picture, bits = _open_mask(content, "class ids")
     picture = bare_mask(picture, alpha) if bits <= 8 else picture
     if picture.mode not in ("1", "L", "P", "I") and not picture.mode.startswith("I;16"):
         return _single_channel(picture, bits)
@@ -265,16 +261,21 @@ def decode_colors(content: bytes, alpha: str = "opaque") -> NDArray[np.uint8]:
     Raises:
         RejectedSource: It is not one whole image, is lossy, has more than 8 bits per channel, or transparent pixels.
     """
-    picture, _ = _open(content, None)
-    lossy = _lossy(picture, content)
-    if lossy:
-        raise RejectedSource(f"is a {lossy}: lossy compression changes colours; save masks as PNG")
-    bits = _bits(picture, content)
+    picture, bits = _open_mask(content, "colours")
     if bits > 8:
         raise RejectedSource(f"has {bits} bits a channel; colours of classes have 8")
     picture = bare_mask(picture, alpha)
     _check_palette(picture)
     return np.asarray(picture.convert("RGB"))
+
+
+def _open_mask(content: bytes, held: str) -> tuple[Image.Image, int]:
+    """Return the picture of a mask, which lossy compression would spoil, and its bits per channel."""
+    picture, _ = _open(content, None)
+    lossy = _lossy(picture, content)
+    if lossy:
+        raise RejectedSource(f"is a {lossy}: lossy compression changes {held}; save masks as PNG")
+    return picture, _bits(picture, content)
 
 
 def longer_side(path: Path) -> int | None:

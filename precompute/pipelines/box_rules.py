@@ -14,7 +14,7 @@ from precompute.fields.boxes import Boxes
 from precompute.pipelines.labels import field_values, has_labels, label_fields
 from precompute.pipelines.transforms import albumentations, check_that_all_move
 
-__all__ = ["INDEX_FIELD", "NO_BOXES", "BoxRules", "BoxTransform", "box_fields", "set_box_params"]
+__all__ = ["INDEX_FIELD", "NO_BOXES", "BoxRules", "BoxTransform", "box_fields", "boxes_left", "set_box_params"]
 
 INDEX_FIELD = "box_index"  # what boxes carry to be known by
 LABEL_FIELD = "box_label"  # their class index, where transforms may look at it
@@ -120,9 +120,14 @@ class BoxTransform:
         """Return the boxes that came back, as shares."""
         if not self._fields:
             return boxes
-        corners = np.clip(np.asarray(made["bboxes"], np.float32).reshape(-1, 4), 0, 1)
-        wide = (corners[:, :2] < corners[:, 2:]).all(axis=1)  # slivers may have no width left in float32
-        return boxes.moved(corners[wide], np.asarray(made[INDEX_FIELD], np.int64)[wide])
+        return boxes.moved(*boxes_left(made))
+
+
+def boxes_left(made: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the corners of the boxes that a Compose gives back, float32 [N, 4] as shares, and their indices."""
+    corners = np.clip(np.asarray(made["bboxes"], np.float32).reshape(-1, 4), 0, 1)
+    wide = (corners[:, :2] < corners[:, 2:]).all(axis=1)  # slivers may have no width left in float32
+    return corners[wide], np.asarray(made[INDEX_FIELD], np.int64)[wide]
 
 
 def _notes(params: Any, split: str) -> list[str]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from precompute.fields.boxes import Boxes
 from precompute.fields.skeleton import left_right_pairs
-from precompute.pipelines.box_rules import INDEX_FIELD, NO_BOXES, BoxRules, box_fields
+from precompute.pipelines.box_rules import INDEX_FIELD, NO_BOXES, BoxRules, box_fields, boxes_left
 from precompute.pipelines.description import AROUND, PROBE
 from precompute.pipelines.labels import field_values, has_labels, label_fields
 from precompute.pipelines.mirror_triangles import CORNERS, POINT_FIELD, is_mirrored, moved_points, triangles_on
@@ -329,10 +329,7 @@ def _kept_boxes(result: Any, *, around: bool) -> tuple[NDArray[np.float32], NDAr
         around: Whether several boxes of one object are its pieces, so that its box is the one around all of them. Else
             they are copies, and the first is taken, as for keypoints.
     """
-    indices = np.asarray(result[INDEX_FIELD], np.int64)
-    corners = np.clip(np.asarray(result["bboxes"], np.float32).reshape(-1, 4), 0, 1)
-    wide = (corners[:, :2] < corners[:, 2:]).all(axis=1)
-    corners, indices = corners[wide], indices[wide]
+    corners, indices = boxes_left(result)
     kept, first, xy = np.unique(indices, return_index=True, return_inverse=True)
     chosen = corners[first]
     if around:

@@ -18,7 +18,7 @@ from precompute.storage.paths import as_path
 from precompute.table.listing import Listing
 from precompute.table.listing_file import read_listing
 
-__all__ = ["RecordRebuilder", "prepare_like", "rebuild_pipelines", "rebuild_record", "source_paths", "stored_spec"]
+__all__ = ["RecordRebuilder", "prepare_like", "rebuild_pipelines", "source_paths", "stored_spec"]
 
 CHANGED = "its content has changed since records were made from it"
 
@@ -100,36 +100,6 @@ class RecordRebuilder:
         if "objects" in raw and "objects" not in self._manifest.schema:  # the list does not say that they are merged
             raw["mask"] = raw.pop("objects")
         return raw
-
-
-def rebuild_record(
-    out: str | Path,
-    manifest: Manifest,
-    split: str,
-    row: Row,
-    key: str,
-    *,
-    copy: int = 0,
-    pipeline: Any = None,
-    source: str | Path | None = None,
-) -> bytes:
-    """Make one stored record again. For several records, use a `RecordRebuilder`, which prepares only once.
-
-    Args:
-        out: The dataset's folder.
-        manifest: Manifest of the dataset.
-        split: Split of the source.
-        row: Listed row that the record stands in.
-        key: Key of the source.
-        copy: Number of the place among those of its source, from 0.
-        pipeline: The pipeline as for a build; rebuilt from the manifest when None.
-        source: Folder of the sources, where it has moved.
-
-    Raises:
-        PipelineError: The manifest's pipelines cannot be rebuilt, or those given are other ones.
-        RejectedSource: The source is missing, cannot be used, or has changed since.
-    """
-    return RecordRebuilder(as_path(out), manifest, pipeline=pipeline, source=source).record(split, row, key, copy)
 
 
 def source_paths(out: Path, manifest: Manifest, source: str | Path | None = None) -> Callable[[str], Path]:

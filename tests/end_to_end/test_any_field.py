@@ -29,7 +29,7 @@ from precompute.pictures.sheet import save_sheet
 from precompute.pictures.stored_sheet import draw_stored
 from precompute.records.example import decode_example, encode_example
 from precompute.records.tfrecord import frame, read_records
-from precompute.rendering.rebuild import rebuild_record
+from precompute.rendering.rebuild import RecordRebuilder
 from precompute.table.listing_file import read_listing
 from precompute.table.sources import Sources
 from tests.helpers import angle_tensors  # noqa: F401  # registers its twin
@@ -219,7 +219,7 @@ def test_one_record_is_made_again(folder: Path) -> None:
     for block in range(manifest.splits["train"].num_blocks):
         for record in read_records(manifest.shard_path(folder / "out", "train", row.row, block)):
             key: Any = decode_example(record)["augment/key"]
-            assert rebuild_record(folder / "out", manifest, "train", row, key[0].decode()) == record
+            assert RecordRebuilder(folder / "out", manifest).record("train", row, key[0].decode()) == record
 
 
 def test_a_file_that_changed_is_noticed(copied: Path) -> None:

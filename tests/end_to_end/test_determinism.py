@@ -24,7 +24,7 @@ from precompute.building.task import Task
 from precompute.dataset.manifest import Manifest
 from precompute.records.example import decode_example
 from precompute.records.tfrecord import read_records
-from precompute.rendering.rebuild import rebuild_record
+from precompute.rendering.rebuild import RecordRebuilder
 from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, shard_hashes
 
@@ -123,7 +123,7 @@ def test_a_record_made_alone_equals_the_stored_one(built: Path, data: st.DataObj
     shards = [manifest.shard_path(built, split, row.row, b) for b in range(manifest.splits[split].num_blocks)]
     stored = data.draw(st.sampled_from([record for shard in shards for record in read_records(shard)]))
     key: Any = decode_example(stored)["augment/key"][0]
-    assert rebuild_record(built, manifest, split, row, key.decode()) == stored
+    assert RecordRebuilder(built, manifest).record(split, row, key.decode()) == stored
 
 
 class Crash(BaseException):

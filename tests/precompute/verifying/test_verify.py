@@ -23,7 +23,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, PipelineError, RejectedSource, VerificationError
 from precompute.records.example import decode_example
 from precompute.records.tfrecord import frame, read_records
-from precompute.rendering.rebuild import RecordRebuilder, rebuild_record
+from precompute.rendering.rebuild import RecordRebuilder
 from precompute.verifying import reproduced
 from precompute.verifying.verify import VerifyReport, verify
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options, save, shard_hashes
@@ -296,7 +296,7 @@ def test_a_record_made_alone_equals_the_stored_one(tiny: Path) -> None:
         for shard in shards_of(out, row=row.row):
             for record in read_records(shard):
                 key = key_of(record)
-                assert rebuild_record(out, manifest, "train", row, key) == record
+                assert RecordRebuilder(out, manifest).record("train", row, key) == record
 
 
 def key_of(record: bytes) -> str:
@@ -386,10 +386,12 @@ def test_other_versions_are_said(out: Path) -> None:
 def test_a_place_that_the_dataset_does_not_have_is_refused(tiny: Path) -> None:
     manifest = Manifest.load(tiny / "out")
     with pytest.raises(DatasetError, match="train has no source 'nobody'"):
-        rebuild_record(tiny / "out", manifest, "train", manifest.splits["train"].rows[0], "nobody")
+        RecordRebuilder(tiny / "out", manifest).record("train", manifest.splits["train"].rows[0], "nobody")
     with pytest.raises(RejectedSource, match="No such file"):
         key = key_of(next(read_records(shards_of(tiny / "out")[0])))
-        rebuild_record(tiny / "out", manifest, "train", manifest.splits["train"].rows[0], key, source="/nowhere")
+        RecordRebuilder(tiny / "out", manifest, source="/nowhere").record(
+            "train", manifest.splits["train"].rows[0], key
+        )
 
 
 @pytest.mark.slow
