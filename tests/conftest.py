@@ -59,6 +59,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyStore]:
             patch.setenv(name, value)
         patch.setenv("AUGMENT_ONCE_CACHE", str(folder / "cache"))
         patch.setattr("s3fs.core.S3FileSystem.retries", 2)  # faults that stay are told in a second
+        patch.setattr("botocore.retryhandler.delay_exponential", lambda **_: 0.01)
         stores._made.cache_clear()
         stores.filesystem("s3").mkdir("bucket")
         yield running
@@ -69,10 +70,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyStore]:
 @pytest.fixture
 def url(store: FaultyStore, request: pytest.FixtureRequest) -> Iterator[str]:
     """A folder of the store for one test; nothing fails there before the test says so."""
+    from precompute.storage import store as stores
+
     store.heal()
     store.requests()
-    yield "s3://bucket/" + "".join(c if c.isalnum() else "-" for c in request.node.name) + "/shards"
+    folder = "s3://bucket/" + "".join(c if c.isalnum() else "-" for c in request.node.name)
+    yield folder + "/shards"
     store.heal()
+    if stores.filesystem("s3").exists(folder):  # the more objects a bucket has, the longer a listing takes
+        stores.filesystem("s3").rm(folder, recursive=True)
 
 
 @pytest.hookimpl(trylast=True)

@@ -38,7 +38,7 @@ class FaultyApplication:
         path = environ["PATH_INFO"] + ("?" + environ["QUERY_STRING"] if environ.get("QUERY_STRING") else "")
         if path.startswith(CONTROL):
             return self._control(path, environ, start_response)
-        kind = self._choose(environ["REQUEST_METHOD"], path)
+        kind, delay_s = self._choose(environ["REQUEST_METHOD"], path)
         if kind in ERRORS:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             body = f"<Error><Code>{ERRORS[kind]}</Code><Message>on purpose</Message></Error>".encode()
@@ -54,7 +54,7 @@ class FaultyApplication:
         if kind == "cut answer":
             return self._half(environ, start_response)
         if kind == "delay":
-            time.sleep(0.2)
+            time.sleep(delay_s)
         return self._application(environ, start_response)
 
     def _half(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
@@ -62,7 +62,7 @@ class FaultyApplication:
         yield body[: len(body) // 2]
         _hang_up(environ)
 
-    def _choose(self, method: str, path: str) -> str | None:
+    def _choose(self, method: str, path: str) -> tuple[str | None, float]:
         with self._guard:
             rule, kind = self._rule, None
             if rule and method in rule["methods"] and re.search(rule["path"], path):
@@ -70,7 +70,7 @@ class FaultyApplication:
                 if rule["first"] <= rule["seen"] < rule["first"] + rule["times"]:
                     kind = rule["kind"]
             self._log.append({"method": method, "path": path, "fault": kind})
-            return kind
+            return kind, rule["delay_s"] if rule else 0.0
 
     def _control(self, path: str, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -117,11 +117,20 @@ class FaultyStore:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def fail(self, kind: str, path: str, *, methods: str = "GET PUT", first: int = 1, times: int = 10**9) -> None:
+    def fail(
+        self,
+        kind: str,
+        path: str,
+        *,
+        methods: str = "GET PUT",
+        first: int = 1,
+        times: int = 10**9,
+        delay_s: float = 0.05,  # a listing alone is asked for dozens of times in a build
+    ) -> None:
         """Let requests whose path fits fail: the first of them and so many after it."""
         assert kind in KINDS
         rule = {"kind": kind, "path": path, "methods": methods.split(), "first": first, "times": times}
-        self._ask("rule", rule)
+        self._ask("rule", {**rule, "delay_s": delay_s})
 
     def heal(self) -> None:
         """Let no request fail any more."""
@@ -150,10 +159,11 @@ class FaultyStore:
 
 def main() -> None:
     """Serve until killed."""
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
-    application = FaultyApplication(DomainDispatcherApplication(create_backend_app))
+    # Moto's own application finds out with each request which service it is for, and takes four times as long.
+    application = FaultyApplication(create_backend_app("s3"))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=WSGIRequestHandler)
     print(server.server_port, flush=True)
     server.serve_forever()

@@ -270,7 +270,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_killed_and_resumed(store: FaultyStore, url: str, photos: str, local: Path, tmp_path: Path, nth: int) -> None:
     (tmp_path / "killed.py").write_text(KILLED)
-    store.fail("delay", "/receipts/", methods="PUT", first=nth)
+    store.fail("delay", "/receipts/", methods="PUT", first=nth, delay_s=0.5)
     process = subprocess.Popen(
         [sys.executable, str(tmp_path / "killed.py"), photos, url],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
