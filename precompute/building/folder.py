@@ -29,7 +29,7 @@ from precompute.storage.locking import hold_folder
 from precompute.storage.paths import RemotePath, is_remote
 from precompute.storage.transfer import local_side
 from precompute.table.listing import Listing
-from precompute.table.listing_file import listing_lines, read_listing
+from precompute.table.listing_file import listing_lines, read_listing, stored_listing
 from precompute.table.sources import Sources
 
 __all__ = [
@@ -215,7 +215,7 @@ def stored_generations(out: Path) -> list[StoredGeneration]:
         if found is not None:
             generations.append(found)
     if manifest is not None:
-        listing = {split: read_listing(paths.sources(manifest.generation, split)) for split in manifest.splits}
+        listing = {split: stored_listing(out, manifest, split) for split in manifest.splits}
         generations.append(
             StoredGeneration(plan=GenerationPlan.of_manifest(manifest), manifest=manifest, listing=listing)
         )

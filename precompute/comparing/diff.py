@@ -76,7 +76,7 @@ def diff(
         for name, value in (("b", b), ("rows_b", rows_b), ("seed_b", seed_b)):
             if value is not None:
                 raise UsageError(f"{name}: does not go with --against-installed, which compares records of A alone.")
-        side, lease = open_side("A", a, first)
+        side, lease = open_side(a, first)
         with closing(lease):
             from precompute.comparing.remake import compare_with_installed  # here: it imports Albumentations
 
@@ -94,9 +94,9 @@ def diff(
         same = rows_b is None and seed_b is None
         second = first if same else Selection(split=split, rows=rows_b, seed=seed_b, suffix="_b")
         with ExitStack() as stack:
-            side_a, lease = open_side("A", a, first)
+            side_a, lease = open_side(a, first)
             stack.callback(lease.close)
-            side_b, lease = open_side("B", a if b is None else b, second)
+            side_b, lease = open_side(a if b is None else b, second)
             stack.callback(lease.close)
             found = _compare(side_a, side_b, in_order=not same, num_pairs=num_pairs)
     if page is not None:

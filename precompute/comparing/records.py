@@ -124,73 +124,64 @@ def compare_rows(a: Side, b: Side, rows: RowPair, changed: Collection[str], samp
     Raises:
         DatasetError: A shard or a row file is missing or altered.
     """
-    found = RowChanges(rows=rows)
     files = [read_row_file(side.out, side.manifest, rows.split, row) for side, row in ((a, rows.a), (b, rows.b))]
     hashes = [[shard.sha256 for shard in file.shards] for file in files]
     if hashes[0] == hashes[1]:
-        found.num_equal = rows.a.num_records
-        return found
+        return RowChanges(rows=rows, num_equal=rows.a.num_records)
+    work = _Comparing(a, b, rows, changed, sampler)
     if a.places[rows.split] == b.places[rows.split]:
-        _compare_aligned(a, b, files, found, changed, sampler)
+        work.aligned(files)
     else:
-        _compare_by_place(a, b, found, changed, sampler)
-    return found
+        work.by_place()
+    return work.found
 
 
-def _compare_aligned(
-    a: Side, b: Side, files: Sequence[RowFile], found: RowChanges, changed: Collection[str], sampler: Sampler
-) -> None:
-    """Compare rows whose shards hold the same places in the same order."""
-    for block, places in enumerate(a.places[found.rows.split]):
-        shards = [file.shards[block] for file in files]
-        if shards[0].sha256 == shards[1].sha256:
-            found.num_equal += len(places)
-            continue
-        of_b = _records(b, found, block)
-        for place, one, other in zip(places, _records(a, found, block), of_b, strict=True):
-            _compare(place, one, other, found, changed, sampler)
+class _Comparing:
+    """Compares the records of two rows, shard by shard; `found` says how they compare."""
 
+    def __init__(self, a: Side, b: Side, rows: RowPair, changed: Collection[str], sampler: Sampler) -> None:
+        self._a, self._b, self._changed, self._sampler = a, b, changed, sampler
+        self._split, self.found = rows.split, RowChanges(rows=rows)
 
-def _compare_by_place(a: Side, b: Side, found: RowChanges, changed: Collection[str], sampler: Sampler) -> None:
-    """Compare rows that are cut into other blocks, or have other sources."""
-    of_split = found.rows.split
-    there = {
-        place: record
-        for block, places in enumerate(b.places[of_split])
-        for place, record in zip(places, _records(b, found, block), strict=True)
-    }
-    for block, places in enumerate(a.places[of_split]):
-        for place, one in zip(places, _records(a, found, block), strict=True):
-            other = there.pop(place, None)
-            if other is None:
-                found.num_only_a += 1
+    def aligned(self, files: Sequence[RowFile]) -> None:
+        """Compare rows whose shards hold the same places in the same order."""
+        for block, places in enumerate(self._a.places[self._split]):
+            one, other = (file.shards[block].sha256 for file in files)
+            if one == other:
+                self.found.num_equal += len(places)
+                continue
+            of_a, of_b = (self._records(side, block) for side in (self._a, self._b))
+            for place, record, partner in zip(places, of_a, of_b, strict=True):
+                self._compare(place, record, partner)
+
+    def by_place(self) -> None:
+        """Compare rows that are cut into other blocks, or have other sources."""
+        there = dict(self._placed(self._b))
+        for place, record in self._placed(self._a):
+            partner = there.pop(place, None)
+            if partner is None:
+                self.found.num_only_a += 1
             else:
-                _compare(place, one, other, found, changed, sampler)
-    found.num_only_b = len(there)
+                self._compare(place, record, partner)
+        self.found.num_only_b = len(there)
 
+    def _placed(self, side: Side) -> Iterator[tuple[PlaceName, StoredRecord]]:
+        for block, places in enumerate(side.places[self._split]):
+            yield from zip(places, self._records(side, block), strict=True)
 
-def _compare(
-    place: PlaceName,
-    one: StoredRecord,
-    other: StoredRecord,
-    found: RowChanges,
-    changed: Collection[str],
-    sampler: Sampler,
-) -> None:
-    if one.frame[1:] == other.frame[1:]:
-        found.num_equal += 1
-        return
-    found.num_different += 1
-    found.num_of_changed += place[0] in changed
-    sampler.show(RecordPair(rows=found.rows, key=place[0], copy=place[1], a=one, b=other))
+    def _compare(self, place: PlaceName, a: StoredRecord, b: StoredRecord) -> None:
+        if a.frame[1:] == b.frame[1:]:
+            self.found.num_equal += 1
+            return
+        self.found.num_different += 1
+        self.found.num_of_changed += place[0] in self._changed
+        self._sampler.show(RecordPair(rows=self.found.rows, key=place[0], copy=place[1], a=a, b=b))
 
-
-def _records(side: Side, found: RowChanges, block: int) -> Iterator[StoredRecord]:
-    """Yield the records of a shard, of which there must be as many as it has places."""
-    rows = found.rows
-    path = side.shard(rows.split, rows.a if side.name == "A" else rows.b, block)
-    num = len(side.places[rows.split][block])
-    for i, frame in zip_longest(range(num), read_frames(path)):
-        if i is None or frame is None:
-            raise DatasetError(f"{path}: expected {num} records; run `precompute verify`.")
-        yield StoredRecord(path, frame)
+    def _records(self, side: Side, block: int) -> Iterator[StoredRecord]:
+        """Yield the records of a shard, of which there must be as many as it has places."""
+        path = side.shard(self._split, self.found.rows.a if side is self._a else self.found.rows.b, block)
+        num = len(side.places[self._split][block])
+        for i, frame in zip_longest(range(num), read_frames(path)):
+            if i is None or frame is None:
+                raise DatasetError(f"{path}: expected {num} records; run `precompute verify`.")
+            yield StoredRecord(path, frame)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from precompute.dataset.leases import Lease, RowName, hold_rows
 from precompute.dataset.manifest import Manifest, Row
-from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import describe_numbers, parse_row_ranges, select_rows
 from precompute.errors import UsageError
 from precompute.plan.places import shard_places
 from precompute.storage.paths import as_path
 from precompute.table.listing import Listing
-from precompute.table.listing_file import read_listing
+from precompute.table.listing_file import stored_listing
 
 __all__ = ["RowPair", "Selection", "Side", "open_side", "pair_rows"]
 
@@ -69,13 +68,11 @@ class Side:
     """A dataset, and what of it is compared.
 
     Attributes:
-        name: ``"A"`` or ``"B"``.
         out: Folder of the dataset.
         manifest: Its manifest.
         rows: Split → rows that are compared.
     """
 
-    name: str
     out: Path
     manifest: Manifest
     rows: Mapping[str, Sequence[Row]]
@@ -83,8 +80,7 @@ class Side:
     @cached_property
     def listings(self) -> dict[str, Listing]:
         """Split → its list of sources."""
-        paths = DatasetPaths(self.out)
-        return {split: read_listing(paths.sources(self.manifest.generation, split)) for split in self.manifest.splits}
+        return {split: stored_listing(self.out, self.manifest, split) for split in self.manifest.splits}
 
     @cached_property
     def places(self) -> dict[str, list[list[tuple[str, int]]]]:
@@ -105,7 +101,7 @@ class Side:
         return ", ".join([f"{self.out}, generation {self.manifest.generation}", *chosen])
 
 
-def open_side(name: str, out: str | Path, selection: Selection) -> tuple[Side, Lease]:
+def open_side(out: str | Path, selection: Selection) -> tuple[Side, Lease]:
     """Return one side, and a lease that keeps its rows while they are compared.
 
     Raises:
@@ -119,7 +115,7 @@ def open_side(name: str, out: str | Path, selection: Selection) -> tuple[Side, L
 
     folder = as_path(out)
     manifest, lease = hold_rows(folder, names)
-    return Side(name=name, out=folder, manifest=manifest, rows=selection.choose(manifest)), lease
+    return Side(out=folder, manifest=manifest, rows=selection.choose(manifest)), lease
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +146,8 @@ def pair_rows(a: Side, b: Side, *, in_order: bool) -> tuple[list[RowPair], dict[
         in_order: Whether rows are paired in the order of their numbers; else those with the same seed and variant are,
             and in their order only those of a split where no two have the same.
     """
-    pairs, only = list[RowPair](), ({}, {})  # type: tuple[list[RowPair], tuple[dict[str, list[Row]], dict[str, list[Row]]]]
+    pairs = list[RowPair]()
+    only: tuple[dict[str, list[Row]], dict[str, list[Row]]] = ({}, {})
     for split in dict.fromkeys([*a.rows, *b.rows]):
         of_a, of_b = ([*side.rows.get(split, ())] for side in (a, b))
         matched = _in_order(of_a, of_b) if in_order else _by_draws(of_a, of_b) or _in_order(of_a, of_b)

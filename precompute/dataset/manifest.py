@@ -239,6 +239,10 @@ class Manifest:
         num_blocks = self.splits[split].num_blocks
         return DatasetPaths(folder).shard(self.name, self.generation, split, row, block, num_blocks)
 
+    def skipped_keys(self, split: str) -> set[str]:
+        """Return the keys of the sources of a split that are left out of all rows."""
+        return {entry["key"] for entry in self.skipped if entry["split"] == split}
+
     def to_bytes(self) -> bytes:
         """Return the file's content."""
         content = {**dataclasses.asdict(self), "schema": schema_to_json(self.schema)}

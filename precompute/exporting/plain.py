@@ -71,17 +71,20 @@ class Files(Exporter):
             files[paths[field.name]] = content
         return Export(files=files, line=made.line | paths)
 
+    def _own(self, option: str) -> list[str]:
+        """Return an option of a build that names the folders, or the columns, of files of their own."""
+        pairs = [f"{field.name}={field.name}" for field in self.own_files]
+        return [option, *pairs] if pairs else []
+
     @property
     def own_options(self) -> list[str]:
-        """The options of a build from the folder that name the folders of files of their own."""
-        pairs = [f"{field.name}={field.name}" for field in self.own_files]
-        return ["--extra-images", *pairs] if pairs else []
+        """The option of a build from the folder that names the folders of files of their own."""
+        return self._own("--extra-images")
 
     @property
     def own_columns(self) -> list[str]:
         """The same for a build from the table."""
-        pairs = [f"{field.name}={field.name}" for field in self.own_files]
-        return ["--extra-image-columns", *pairs] if pairs else []
+        return self._own("--extra-image-columns")
 
 
 class _ClassFiles(Files):

@@ -287,9 +287,15 @@ class Schema(Mapping[str, Field]):
 
     def draw(self, example: Mapping[str, Any]) -> dict[str, Layers]:
         """Return what a picture of an example shows of each field."""
-        return {name: self.apart(name, field.draw(example)) for name, field in self._fields.items()}
+        return {name: self._apart(name, field.draw(example)) for name, field in self._fields.items()}
 
-    def apart(self, name: str, layers: Layers) -> Layers:
+    def draw_source(self, values: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Layers]:
+        """Return what a picture of a source, of a shape [H, W, …], shows of each field that has a value."""
+        size = (shape[0], shape[1])
+        fields = [(name, field) for name, field in self._fields.items() if name in values]
+        return {name: self._apart(name, field.draw_source(values[name], size)) for name, field in fields}
+
+    def _apart(self, name: str, layers: Layers) -> Layers:
         """Return the layers of one field in colours that the classes of no field before it have."""
         first = self._first_colors[name]
         return replace(layers, first_color=first) if first else layers

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from precompute.dataset.leases import all_rows, held_rows
 from precompute.dataset.manifest import Manifest, Row, Split
-from precompute.dataset.paths import DatasetPaths
 from precompute.fields.counts import BoxCounts, FieldCounts
 from precompute.fields.field import Field
 from precompute.inspecting.inspection import Inspection, RowGroup, SplitInspection
@@ -14,7 +13,7 @@ from precompute.options.plain_values import converts_arguments
 from precompute.plan.versions import other_versions
 from precompute.storage.paths import as_path
 from precompute.table.listing import Listing
-from precompute.table.listing_file import read_listing
+from precompute.table.listing_file import stored_listing
 
 __all__ = ["inspect"]
 
@@ -47,8 +46,8 @@ def inspect(out: str | Path) -> Inspection:
 
 def _inspect_split(out: Path, manifest: Manifest, name: str, held: list[int]) -> SplitInspection:
     split = manifest.splits[name]
-    listing = read_listing(DatasetPaths(out).sources(manifest.generation, name))
-    skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == name}
+    listing = stored_listing(out, manifest, name)
+    skipped = manifest.skipped_keys(name)
     used = [i for i, key in enumerate(listing) if key not in skipped]
     return SplitInspection(
         num_sources=len(listing),

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from precompute.errors import BadSourcesError, RejectedSource, UsageError
-from precompute.fields.field import Schema
+from precompute.errors import BadSourcesError, RejectedSource
 from precompute.inspecting.sample_renderer import Notify, SampleRenderer, make_sample_renderer
 from precompute.options.build_options import BuildOptions
 from precompute.options.option import shows_options
 from precompute.options.plain_values import converts_arguments
+from precompute.options.values import check_counts
 from precompute.pictures.sheet import Cell, Line, Sheet, cell_of, check_output, save_sheet
 from precompute.pictures.sheet_html import sheet_html
 from precompute.plan.places import sample_by_class
@@ -129,9 +129,7 @@ def draw_preview(
     path = None if output is None else local_path(output, "output")
     if path is not None:
         check_output(path)
-    for name, number in (("num_sources", num_sources), ("num_variants", num_variants)):
-        if number < 1:
-            raise UsageError(f"{name}: expected 1 or more, got {number!r}.")
+    check_counts(num_sources=num_sources, num_variants=num_variants)
     notes = list[str]()
 
     def notify(note: str) -> None:
@@ -181,18 +179,12 @@ def _line(renderer: SampleRenderer, i: int, variants: range) -> tuple[Line, str]
         return Line(caption=sources.keys[i], cells=cells, remark="rejected: it would have no records"), reason
     made = [_cell(renderer, source, variant) for variant in variants]
     reason = next((cell.text for cell in made if cell.image is None), "")
-    original = _original(source, renderer.spec.schema)
+    layers = renderer.spec.schema.draw_source(source.values, source.image.shape)
+    original = Cell(image=source.image, layers=layers)
     height, width = source.image.shape[:2]
     rejected = ["rejected: it would have no records"] if reason else []
     remark = ", ".join([*original.remarks, f"{height}×{width}", *rejected])
     return Line(caption=source.key, cells=[original, *made], remark=remark), reason
-
-
-def _original(source: Decoded, schema: Schema) -> Cell:
-    size = (source.image.shape[0], source.image.shape[1])
-    drawn = {name: schema[name].draw_source(value, size) for name, value in source.values.items()}
-    layers = {name: schema.apart(name, layers) for name, layers in drawn.items()}
-    return Cell(image=source.image, layers=layers)
 
 
 def _cell(renderer: SampleRenderer, source: Decoded, variant: int) -> Cell:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from precompute.building.files import ShardWriter
-from precompute.errors import BadSourcesError, RejectedSource, UsageError
+from precompute.errors import BadSourcesError, RejectedSource
 from precompute.images.threads import one_opencv_thread
 from precompute.inspecting.advice import advise
 from precompute.inspecting.sample_renderer import Notify, SampleRenderer, make_sample_renderer
@@ -24,6 +24,7 @@ from precompute.inspecting.stages import Profile, Stage
 from precompute.inspecting.stopwatch import Calls, Stopwatch
 from precompute.options.build_options import BuildOptions
 from precompute.options.plain_values import converts_arguments
+from precompute.options.values import check_counts
 from precompute.pipelines.pipeline import Pipeline
 from precompute.pipelines.seeding import Draws
 from precompute.plan.versions import pixel_versions
@@ -107,9 +108,7 @@ def profile(
         PrecomputeError: As for a build.
         BadSourcesError: None of the sources can be used.
     """
-    for name, number in (("num_sources", num_sources), ("num_variants", num_variants)):
-        if number < 1:
-            raise UsageError(f"{name}: expected 1 or more, got {number!r}.")
+    check_counts(num_sources=num_sources, num_variants=num_variants)
     chosen = BuildOptions.make(**options)
     renderer = make_sample_renderer(find(source, chosen, lists), chosen, split, say)
     found = _measure(renderer, num_sources, num_variants)

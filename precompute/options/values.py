@@ -18,6 +18,7 @@ __all__ = [
     "check_alpha",
     "check_choice",
     "check_class_copies",
+    "check_counts",
     "check_mask_map",
     "check_no_ids",
     "check_number",
@@ -226,6 +227,17 @@ def check_no_ids(mask_map: Mapping[int, int], mask_offset: int) -> None:
     given = "mask_map" if mask_map else "mask_offset" if mask_offset else None
     if given:
         raise UsageError(f"{given}: is for masks of ids; with mask_colors the file says which class a colour is.")
+
+
+def check_counts(**numbers: int) -> None:
+    """Refuse numbers below 1, by their names.
+
+    Raises:
+        UsageError: One of them is.
+    """
+    for name, number in numbers.items():
+        if number < 1:
+            raise UsageError(f"{name}: expected 1 or more, got {number!r}.")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from precompute.dataset.leases import RowName, hold_rows
 from precompute.dataset.manifest import Manifest, Row
-from precompute.dataset.paths import DatasetPaths
 from precompute.dataset.rows import select_rows
 from precompute.errors import DatasetError, UsageError
 from precompute.fields.field import Schema
@@ -19,7 +18,7 @@ from precompute.records.stored import decode_record
 from precompute.records.tfrecord import read_records
 from precompute.storage.paths import as_path, local_path
 from precompute.table.listing import Listing
-from precompute.table.listing_file import read_listing
+from precompute.table.listing_file import stored_listing
 from precompute.text.format import format_count
 
 __all__ = ["draw_stored", "first_sheet", "stored_sheet"]
@@ -69,24 +68,16 @@ def draw_stored(
 
 def stored_sheet(out: Path, manifest: Manifest, split: str, rows: Sequence[Row], num_sources: int) -> Sheet:
     """Return the sheet, not written yet."""
-    listing = read_listing(DatasetPaths(out).sources(manifest.generation, split))
-    skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == split}
+    listing = stored_listing(out, manifest, split)
     classes = {key: listing.image_classes(i) for i, key in enumerate(listing)}
-    keys = sample_by_class(classes, num_sources, left_out=skipped)
+    keys = sample_by_class(classes, num_sources, left_out=manifest.skipped_keys(split))
     columns = [_read_column(out, manifest, split, row, _positions(manifest, split, listing, keys)) for row in rows]
     return Sheet(
         title=f"{manifest.name} {manifest.generation}: {len(keys)} of {format_count(len(listing), 'source')} of "
         f"{split}",
         subtitle="records as they are stored",
         columns=[f"row {row.row}: {row.drawn}" for row in rows],
-        lines=[
-            Line(
-                caption=key,
-                cells=[column[key] for column in columns],
-                remark=", ".join(columns[0][key].remarks),
-            )
-            for key in keys
-        ],
+        lines=[_line(key, [column[key] for column in columns]) for key in keys],
     )
 
 
@@ -99,12 +90,13 @@ def first_sheet(out: Path, manifest: Manifest, split: str, *, num_records: int =
     rows = manifest.splits[split].rows[:num_rows]
     paths = (manifest.shard_path(out, split, row.row, 0) for row in rows)
     found = [[decode_record(r, manifest.schema) for r in islice(read_records(path), num_records)] for path in paths]
-    lines = []
-    for examples in zip(*found, strict=True):
-        cells = [cell_of(example, manifest.schema) for example in examples]
-        lines.append(Line(caption=examples[0]["key"], cells=cells, remark=", ".join(cells[0].remarks)))
+    lines = [_line(of[0]["key"], [cell_of(one, manifest.schema) for one in of]) for of in zip(*found, strict=True)]
     columns = [f"row {row.row}: {row.drawn}" for row in rows]
     return Sheet(title=f"first records of {split}", columns=columns, lines=lines)
+
+
+def _line(key: str, cells: Sequence[Cell]) -> Line:
+    return Line(caption=key, cells=cells, remark=", ".join(cells[0].remarks))
 
 
 def _positions(manifest: Manifest, split: str, listing: Listing, keys: Sequence[str]) -> dict[int, dict[int, str]]:

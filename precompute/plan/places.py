@@ -27,7 +27,7 @@ def shard_places(manifest: Manifest, split: str, listing: Listing) -> list[list[
         DatasetError: The list of sources has another number of places than the manifest.
     """
     grid, keys = manifest.splits[split], listing.sorted_keys
-    skipped = {entry["key"] for entry in manifest.skipped if entry["split"] == split}
+    skipped = manifest.skipped_keys(split)
     places = [(keys[i], copy) for i, copy in order_places(keys, listing.copies, listing.segments)]
     if len(places) != grid.num_places:
         raise DatasetError(

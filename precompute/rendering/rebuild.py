@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from precompute.dataset.manifest import Manifest, Row
-from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, PipelineError, RejectedSource
 from precompute.pipelines.load import complete_pipelines, load_pipelines
 from precompute.pipelines.pipeline import Pipeline, Prepared, prepare, rebuild
@@ -16,7 +15,7 @@ from precompute.rendering.render import render
 from precompute.rendering.spec import RecordSpec
 from precompute.storage.paths import as_path
 from precompute.table.listing import Listing
-from precompute.table.listing_file import read_listing
+from precompute.table.listing_file import stored_listing
 
 __all__ = ["RecordRebuilder", "prepare_like", "rebuild_pipelines", "source_paths", "stored_spec"]
 
@@ -79,8 +78,7 @@ class RecordRebuilder:
             DatasetError: The dataset has no such source.
         """
         if split not in self._listings:
-            path = DatasetPaths(self._out).sources(self._manifest.generation, split)
-            self._listings[split] = read_listing(path)
+            self._listings[split] = stored_listing(self._out, self._manifest, split)
         listing = self._listings[split]
         position = listing.position(key)
         if position is None:

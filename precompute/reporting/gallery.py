@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from precompute.pictures.drawing import as_rgb, draw_layers, draw_overlay
 from precompute.pictures.legend import Entry, legend_of
 from precompute.pipelines.chances import Chance
 from precompute.pipelines.tracing import Firing
-from precompute.reporting.observing import Observed, StoredRecord
+from precompute.reporting.observing import Observed, StoredRecord, spread_out
 from precompute.reporting.transforms import equals_original
 from precompute.table.listing import Listing
 
@@ -139,11 +139,13 @@ class GalleryTally:
             return
         self._seen.update(classes)
         for record in observed.records:
-            for name, drawn in self._record_layers(record).items():
+            for name, drawn in self._schema.draw(record.example).items():
                 self.legend.setdefault(name, {}).update(dict.fromkeys(legend_of([drawn])))
         source = observed.source
-        layers = None if source is None else dict(self._source_layers(observed))
-        texts = _texts(layers or self._record_layers(observed.records[0]), remarks=True) if observed.records else ()
+        layers = None if source is None else self._schema.draw_source(source.values, source.image.shape)
+        texts = (
+            _texts(layers or self._schema.draw(observed.records[0].example), remarks=True) if observed.records else ()
+        )
         self._samples.append(
             Sample(
                 key=observed.key,
@@ -151,7 +153,9 @@ class GalleryTally:
                 classes=classes,
                 texts=texts,
                 picture=None if source is None or layers is None else picture_of(source.image, layers),
-                variants=tuple(self._variant(record, observed) for record in _spread(observed)),
+                variants=tuple(
+                    self._variant(record, observed) for record in spread_out(observed.records, MAX_VARIANTS)
+                ),
             )
         )
 
@@ -176,19 +180,8 @@ class GalleryTally:
                 names |= dict.fromkeys(contents.class_name(class_id) for class_id in contents.class_pixels)
         return tuple(names)
 
-    def _source_layers(self, observed: Observed) -> Iterator[tuple[str, Layers]]:
-        source = observed.source
-        if source is not None:
-            height, width = source.image.shape[:2]
-            for name, field in self._schema.items():
-                if name in source.values:
-                    yield name, self._schema.apart(name, field.draw_source(source.values[name], (height, width)))
-
-    def _record_layers(self, record: StoredRecord) -> dict[str, Layers]:
-        return self._schema.draw(record.example)
-
     def _variant(self, record: StoredRecord, observed: Observed) -> Variant:
-        layers = self._record_layers(record)
+        layers = self._schema.draw(record.example)
         return Variant(
             row=record.row.row,
             seed=record.row.seed,
@@ -215,13 +208,6 @@ def merge_legends(tallies: Iterable[GalleryTally]) -> dict[str, list[Entry]]:
 
 def _class_first(entry: Entry) -> tuple[bool, int]:
     return not entry.class_id, entry.class_id
-
-
-def _spread(observed: Observed) -> list[StoredRecord]:
-    """Return records of rows from the first to the last."""
-    number = len(observed.records)
-    places = np.linspace(0, number - 1, min(number, MAX_VARIANTS)).round().astype(int).tolist()
-    return [observed.records[place] for place in places]
 
 
 def picture_of(image: NDArray[np.uint8], layers: Mapping[str, Layers]) -> Picture:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,9 @@ from precompute.rendering.rebuild import RecordRebuilder
 from precompute.rendering.render import augment, encode_record
 from precompute.table.listing import Listing
 
-__all__ = ["Observed", "Observer", "StoredRecord", "Trace", "Tracer", "chosen_rows"]
+__all__ = ["Observed", "Observer", "StoredRecord", "Trace", "Tracer", "spread_out"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,14 +36,12 @@ class StoredRecord:
     Attributes:
         row: Its row.
         example: The decoded record.
-        num_bytes: Its size.
         read_s: Seconds that decoding took.
         trace: What happened when it was made again; None where that is not possible.
     """
 
     row: Row
     example: Mapping[str, Any]
-    num_bytes: int
     read_s: float
     trace: Trace | None
 
@@ -51,7 +51,6 @@ class Observed:
     """A source with its records.
 
     Attributes:
-        split: Name of the split.
         position: Position in the split's listing.
         key: Key of the source.
         source: The decoded source; None where it is not there any more, or has changed.
@@ -60,7 +59,6 @@ class Observed:
         records: Its records, of augmented rows.
     """
 
-    split: str
     position: int
     key: str
     source: Decoded | None
@@ -94,7 +92,7 @@ class Observer:
         Damaged shards are passed over.
         """
         rows = self._manifest.splits[split].rows
-        looked_at = chosen_rows(rows, num_rows)
+        looked_at = _chosen_rows(rows, num_rows)
         original = next((row for row in rows if row.original), None)
         for block, chosen in _chosen_places(self._manifest, split, self._listings[split], num_sources).items():
             shards = {row: self._shard(split, row, block) for row in {*looked_at, *filter(None, [original])}}
@@ -117,7 +115,6 @@ class Observer:
         if plain is None and original is not None:
             plain = decode_record(original, self._manifest.schema)["image"]
         return Observed(
-            split=split,
             position=self._listings[split].position(key) or 0,
             key=key,
             source=source,
@@ -140,7 +137,7 @@ class Observer:
         example = decode_record(record, self._manifest.schema)
         read_s = time.perf_counter() - start
         traced = None if source is None or self._tracer is None else self._tracer.trace(split, row, record, source)
-        return StoredRecord(row=row, example=example, num_bytes=len(record), read_s=read_s, trace=traced)
+        return StoredRecord(row=row, example=example, read_s=read_s, trace=traced)
 
 
 class _Shard:
@@ -162,11 +159,16 @@ class _Shard:
         raise DatasetError(f"{self._path}: ends before record {index}.")
 
 
-def chosen_rows(rows: Sequence[Row], number: int) -> list[Row]:
+def _chosen_rows(rows: Sequence[Row], number: int) -> list[Row]:
     """Return rows to look at, from the first to the last: augmented ones where there are some."""
     listed = [row for row in rows if not row.original] or list(rows)
-    places = np.linspace(0, len(listed) - 1, min(number, len(listed))).round().astype(int).tolist()
-    return [listed[place] for place in dict.fromkeys(places)]
+    return spread_out(listed, number)
+
+
+def spread_out(items: Sequence[T], number: int) -> list[T]:
+    """Return a number of items from the first to the last; all where there are fewer."""
+    places = np.linspace(0, len(items) - 1, min(number, len(items))).round().astype(int).tolist()
+    return [items[place] for place in places]
 
 
 def _chosen_places(manifest: Manifest, split: str, listing: Listing, number: int) -> dict[int, dict[int, str]]:

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 from precompute.dataset.leases import all_rows, hold_rows
 from precompute.dataset.manifest import Manifest
-from precompute.dataset.paths import DatasetPaths
 from precompute.errors import PipelineError, UsageError, accessible
 from precompute.images.threads import one_opencv_thread
 from precompute.inspecting.inspect import inspect
 from precompute.inspecting.inspection import Inspection
 from precompute.options.plain_values import converts_arguments
+from precompute.options.values import check_choice, check_counts
 from precompute.pages.html import check_page
 from precompute.rendering.rebuild import RecordRebuilder, source_paths, stored_spec
 from precompute.reporting.cost import CostTally, collect_cost
@@ -41,14 +41,13 @@ from precompute.reporting.transforms import RatesTally, VarietyTally
 from precompute.reporting.trust import collect_trust
 from precompute.storage.paths import as_path, local_path
 from precompute.table.listing import Listing
-from precompute.table.listing_file import read_listing
+from precompute.table.listing_file import stored_listing
 from precompute.text.format import format_count
 from precompute.text.reasons import group_reasons
 
 __all__ = ["MAX_HASHED", "report"]
 
 T = TypeVar("T")
-NEAR_DUPLICATES = ("auto", "always", "never")
 MAX_HASHED = 200_000  # sources, above which those that look alike are only looked for when asked
 
 
@@ -87,12 +86,8 @@ def report(
         PipelineError: The given pipeline is not the one that the dataset was made with.
         UsageError: An argument makes no sense, or a file cannot be written.
     """
-    for name, number in (("num_sources", num_sources), ("num_rows", num_rows)):
-        if number < 1:
-            raise UsageError(f"{name}: expected 1 or more, got {number!r}.")
-    if near_duplicates not in NEAR_DUPLICATES:
-        expected = ", ".join(NEAR_DUPLICATES)
-        raise UsageError(f"near_duplicates: expected one of {expected}, got {near_duplicates!r}.")
+    check_counts(num_sources=num_sources, num_rows=num_rows)
+    check_choice("near_duplicates", near_duplicates, ("auto", "always", "never"))
     if jobs is not None and near_duplicates == "never":
         raise UsageError(
             "jobs (--jobs): is for sources that look alike, and nobody looks for them; leave one of both out."
@@ -138,8 +133,7 @@ class _Collecting:
         self._out, self._manifest = out, manifest
         self._num_sources, self._num_rows = num_sources, num_rows
         self._notes: list[str] = []
-        paths = DatasetPaths(out)
-        self._listings = {name: read_listing(paths.sources(manifest.generation, name)) for name in manifest.splits}
+        self._listings = {name: stored_listing(out, manifest, name) for name in manifest.splits}
         self._locate = source_paths(out, manifest, source)
         self._tracer = self._make_tracer(pipeline, source)
         self._observer = Observer(out, manifest, self._listings, self._tracer)

@@ -45,14 +45,6 @@ class SourceHashes:
     states: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Kept:
-    """Hashes that are known: content's sha256 → (hash, state)."""
-
-    rule: str
-    known: dict[str, tuple[int, int]]
-
-
 def hash_sources(
     out: Path,
     listings: Mapping[str, Listing],
@@ -74,8 +66,9 @@ def hash_sources(
     """
     places = [(split, i) for split, listing in listings.items() for i in range(len(listing))]
     contents = [listings[split].sha256[i] or "" for split, i in places]
-    kept = _read(out, f"{VERSION} {scale} {alpha}")
-    missing = [place for place, content in enumerate(contents) if content not in kept.known]
+    rule = f"{VERSION} {scale} {alpha}"
+    known = _read(out, rule)
+    missing = [place for place, content in enumerate(contents) if content not in known]
 
     def hashed(batch: Sequence[int]) -> list[tuple[int, int, str]]:
         paths = (locate(listings[places[place][0]].images[places[place][1]]) for place in batch)
@@ -90,10 +83,10 @@ def hash_sources(
             has_changed = bool(contents[place]) and content != contents[place]
             found[place] = (0, MISSING) if has_changed else (value, state)
             if state != MISSING:
-                kept.known[content] = (value, state)
+                known[content] = (value, state)
     if found:
-        _write(out, kept)
-    every = [found[place] if place in found else kept.known[content] for place, content in enumerate(contents)]
+        _write(out, rule, known)
+    every = [found[place] if place in found else known[content] for place, content in enumerate(contents)]
     return SourceHashes(
         splits=[split for split, _ in places],
         keys=[listings[split].sorted_keys[i] for split, i in places],
@@ -112,26 +105,27 @@ def _hash(path: Path, scale: Scale | None, alpha: str) -> tuple[int, int, str]:
     return value or 0, FLAT if value is None else HASHED, hashlib.sha256(content).hexdigest()
 
 
-def _read(out: Path, rule: str) -> _Kept:
+def _read(out: Path, rule: str) -> dict[str, tuple[int, int]]:
+    """Return content's sha256 → hash and state, as far as they were kept by this rule."""
     try:
         with np.load(io.BytesIO(DatasetPaths(out).perceptual_hashes.read_bytes())) as stored:
             if str(stored["rule"]) != rule:
-                return _Kept(rule=rule, known={})
+                return {}
             contents = (content.tobytes().hex() for content in stored["contents"])
             values = zip(*(stored[name].astype(np.uint64).tolist() for name in ("hashes", "states")), strict=True)
-            return _Kept(rule=rule, known=dict(zip(contents, values, strict=True)))
+            return dict(zip(contents, values, strict=True))
     except FAILURES:
-        return _Kept(rule=rule, known={})
+        return {}
 
 
-def _write(out: Path, kept: _Kept) -> None:
+def _write(out: Path, rule: str, known: Mapping[str, tuple[int, int]]) -> None:
     """Keep the hashes; a folder that cannot be written to has to do without."""
     written, path = io.BytesIO(), DatasetPaths(out).perceptual_hashes
-    contents = np.frombuffer(bytes.fromhex("".join(kept.known)), np.uint8).reshape(-1, 32)
-    hashes, states = zip(*kept.known.values(), strict=True) if kept.known else ((), ())
+    contents = np.frombuffer(bytes.fromhex("".join(known)), np.uint8).reshape(-1, 32)
+    hashes, states = zip(*known.values(), strict=True) if known else ((), ())
     np.savez(
         written,
-        rule=np.array(kept.rule),
+        rule=np.array(rule),
         contents=contents,
         hashes=np.array(hashes, np.uint64),
         states=np.array(states, np.uint8),

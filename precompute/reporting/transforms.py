@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.pipelines.chances import Chance
-from precompute.pipelines.tracing import Firing
 from precompute.reporting.observing import Observed, StoredRecord
 
 __all__ = [
@@ -196,12 +195,9 @@ class RatesTally:
             if record.trace is not None and not record.row.original:
                 self._num_same += record.trace.is_same
                 self._applied.append({firing.position for firing in record.trace.firings})
-                self._add_drawn(record.trace.firings)
-
-    def _add_drawn(self, firings: Sequence[Firing]) -> None:
-        for firing in firings:
-            for name, value in firing.drawn.items():
-                self._drawn[firing.position][name].append(value)
+                for firing in record.trace.firings:
+                    for name, value in firing.drawn.items():
+                        self._drawn[firing.position][name].append(value)
 
     def result(self) -> PipelineRates | None:
         """Return the section; None where no record could be made again."""

@@ -10,6 +10,8 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import IO, Any
 
+from precompute.dataset.manifest import Manifest
+from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError
 from precompute.fields.entry_checks import are_surely_names, check_name
 from precompute.fields.registry import COLUMN_TYPES
@@ -18,7 +20,7 @@ from precompute.options.values import MAX_COPIES
 from precompute.table.listing import Listing, Sha256Column
 from precompute.table.sources import Sources
 
-__all__ = ["listing_lines", "read_listing"]
+__all__ = ["listing_lines", "read_listing", "stored_listing"]
 
 MAX_BYTES = 2**62
 NAMES = ("key", "image", "group")
@@ -100,6 +102,11 @@ def read_listing(path: Path) -> Listing:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a list of sources in JSON lines ({error!r}).") from error
     return listing
+
+
+def stored_listing(out: Path, manifest: Manifest, split: str) -> Listing:
+    """Return the list of the sources of a split of a dataset; see `read_listing`."""
+    return read_listing(DatasetPaths(out).sources(manifest.generation, split))
 
 
 def _lines(file: IO[bytes]) -> Iterator[list[bytes]]:
