@@ -10,8 +10,8 @@ import precompute
 from precompute.dataset.manifest import Manifest
 from train.balance import name_class_weights
 from train.checkpoint import TrainingState
+from train.data import describe_reuse, num_variants, reuse_of
 from train.options import FitOptions
-from train.reuse import describe_reuse, num_variants, reuse_of
 from train.tasks import Task
 
 __all__ = ["announce", "describe_memory"]

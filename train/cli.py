@@ -129,8 +129,7 @@ def _bench(parsed: argparse.Namespace) -> int:
     _load_tensorflow()
     from precompute.dataset.manifest import Manifest
     from precompute.storage.paths import as_path
-    from train.bench import bench
-    from train.bench_report import describe
+    from train.bench import bench, describe
 
     result = bench(parsed.dataset, options)
     for note in result.notes:

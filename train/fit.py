@@ -16,7 +16,6 @@ from precompute.storage.paths import as_path
 from precompute.text.format import format_count
 from train.announce import announce, describe_memory
 from train.balance import class_weights_of_run, keep_class_weights
-from train.callbacks import make_callbacks
 from train.checkpoint import TrainingState, load_state, restore_model
 from train.compiled import compile_model, make_network, step_callbacks
 from train.conclude import conclude
@@ -39,7 +38,7 @@ from train.learnt_targets import choose_targets
 from train.options import FitOptions
 from train.progress import Pace
 from train.recorder import Recorder
-from train.resume import Checkpoints, build_metrics
+from train.resume import Checkpoints, build_metrics, make_callbacks
 from train.run_folder import RunFolder, RunSettings
 from train.start import check_no_limits, open_model, plain_keras
 from train.stopping import Stopping

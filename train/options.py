@@ -13,7 +13,7 @@ from precompute.images.color_modes import ALPHAS
 from precompute.options.option import Options, flag, option
 from precompute.options.values import check_number, within
 from train.interval import Interval
-from train.loss_weights import read_loss_weights
+from train.weights import read_loss_weights
 
 __all__ = ["AS_BUILT", "EvaluateOptions", "ExportOptions", "FitOptions", "PredictOptions", "TrainOptions"]
 

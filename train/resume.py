@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from train.callbacks import put_back, states_of
 from train.checkpoint import TrainingState, restore_metrics, save_state
 from train.data import readings_of
 from train.interval import Interval
+from train.options import FitOptions
 from train.progress import Pace
 from train.run_folder import RunFolder
 from train.stopping import Stopping
 
-__all__ = ["Checkpoints", "build_metrics"]
+__all__ = [
+    "Checkpoints",
+    "build_metrics",
+    "make_callbacks",
+    "put_back",
+    "states_of",
+]
 
 
 class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
@@ -124,3 +130,49 @@ def build_metrics(model: Any, element_spec: Any) -> None:
     )
     model.test_on_batch(*zeros)
     model.make_test_function(force=True)  # so that nothing is left of it
+
+
+# Keras's own callbacks that steer a run, and their state, which they count from epoch to epoch
+
+
+# Attributes that change during training. Source: `on_train_begin`, `on_epoch_end` in keras/src/callbacks of Keras 3.15.
+STATE = {
+    keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch"),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+}
+
+
+def make_callbacks(options: FitOptions, *, score: str) -> list[Any]:
+    """Return the callbacks that the options ask for.
+
+    Both watch the score that decides which epoch is best, so that a run stops when no better model comes.
+
+    Args:
+        options: Options of the run.
+        score: Name of the score in an epoch's log; higher is better.
+    """
+    callbacks: list[Any] = []
+    if options.early_stopping:
+        callbacks.append(keras.callbacks.EarlyStopping(score, patience=options.early_stopping, mode="max"))
+    if options.schedule == "plateau":
+        callbacks.append(
+            keras.callbacks.ReduceLROnPlateau(
+                score, patience=options.plateau_patience, factor=options.plateau_factor, mode="max"
+            )
+        )
+    return callbacks
+
+
+def states_of(callbacks: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """Return the state of the callbacks, fit for JSON: class name → attribute → value."""
+    return {
+        type(callback).__name__: {name: getattr(callback, name) for name in STATE[type(callback)]}
+        for callback in callbacks
+    }
+
+
+def put_back(callbacks: Sequence[Any], states: Mapping[str, Mapping[str, Any]]) -> None:
+    """Restore the state of the callbacks; a callback without a state begins anew."""
+    for callback in callbacks:
+        for name, value in states.get(type(callback).__name__, {}).items():
+            setattr(callback, name, value)

@@ -15,10 +15,8 @@ from precompute.errors import DatasetError, UsageError
 from precompute.options.option import flag
 from tests.helpers.schemas import with_image
 from tests.helpers.trainer_datasets import write_classes, write_masks
-from train import bench_report
-from train.bench import WARM_UP, BenchResult, StepClock, bench
+from train.bench import WARM_UP, BenchResult, StepClock, advise, bench, describe
 from train.bench_options import BenchOptions
-from train.bench_report import advise, describe
 from train.cli import main, make_parser
 from train.options import FitOptions
 
@@ -117,7 +115,7 @@ def test_advice_where_the_step_is_waited_for(manifest: Manifest, monkeypatch: py
     assert "a GPU" in advice[2]
     assert advise(result(step=99.0, together=98.0), manifest, BenchOptions())[0].startswith("loader and step are about")
     devices = SimpleNamespace(config=SimpleNamespace(list_logical_devices=lambda kind: ["one"]))
-    monkeypatch.setattr(bench_report, "tf", devices)
+    monkeypatch.setattr("train.bench.tf", devices)
     assert "--precision mixed_float16" in advise(slow, manifest, BenchOptions())[-1]
     assert "1 GPU" in describe(slow, Path("there"), manifest, BenchOptions())[1]
 

@@ -12,9 +12,8 @@ from precompute.errors import UsageError
 from tests.helpers.stored_records import Stored, build_rows
 from train.announce import announce
 from train.checkpoint import TrainingState
-from train.data import choose_fresh, load_train
+from train.data import FEW_ROWS, HIGH_REUSE, choose_fresh, describe_reuse, load_train, reuse_of
 from train.options import FitOptions
-from train.reuse import FEW_ROWS, HIGH_REUSE, describe_reuse, reuse_of
 from train.tasks import make_task
 
 

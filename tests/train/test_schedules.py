@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from train.compiled import make_optimizer, warm_up_callbacks
 from train.options import FitOptions
-from train.schedules import make_optimizer, warm_up_callbacks
 
 
 class Rates(keras.callbacks.Callback):

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from train.detection.geometry import pairwise_iou
-from train.detection.grid import Grid
+from train.detection.grid import Grid, pairwise_iou
 
 __all__ = ["MAX_BOXES", "Detections", "decode"]
 

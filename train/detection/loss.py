@@ -8,8 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from train.detection.geometry import areas, generalized_iou
-from train.detection.grid import Grid
+from train.detection.grid import Grid, areas, generalized_iou
 from train.detection.truth import COUNTED, KIND, LABEL, WEIGHT
 
 __all__ = ["BoxLoss", "assign"]

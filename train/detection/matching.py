@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from train.detection.decode import Detections
-from train.detection.geometry import areas, intersections, pairwise_iou
+from train.detection.grid import areas, intersections, pairwise_iou
 from train.detection.truth import COUNTED, CROWD, KIND, LABEL
 
 __all__ = ["OVERLAPS", "match"]

@@ -13,9 +13,8 @@ import keras
 from keras import layers
 
 from train.detection.grid import NUM_SIDES, Grid
-from train.tasks.backbone_unet import make_encoder
-from train.tasks.backbones import family_of, preprocess
-from train.tasks.scaling import scale
+from train.tasks.backbones import family_of, make_encoder, preprocess
+from train.tasks.trunk import scale
 
 __all__ = ["PREFIX", "make_detector"]
 

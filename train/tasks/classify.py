@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from precompute.errors import UsageError
-from train.loss_weights import check_loss_weights
 from train.options import FitOptions
 from train.pictures.charts import draw_confusion
 from train.pictures.sheets import draw_classes
@@ -19,6 +18,7 @@ from train.samples import Sample
 from train.scores import Counts, recalls, to_probabilities
 from train.tasks.losses import ClassLoss
 from train.tasks.task import OneTarget
+from train.weights import check_loss_weights
 
 __all__ = ["Classify"]
 

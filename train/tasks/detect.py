@@ -20,7 +20,6 @@ from train.detection.matching import match
 from train.detection.network import PREFIX, make_detector
 from train.detection.scores import BoxScores
 from train.detection.truth import COUNTED, KIND, LABEL, pack
-from train.loss_weights import check_loss_weights
 from train.options import FitOptions
 from train.pictures.charts import draw_ious
 from train.pictures.sheets import draw_boxes
@@ -28,7 +27,7 @@ from train.samples import Sample
 from train.scores import Counts
 from train.tasks.backbones import check_backbone_options
 from train.tasks.task import OneTarget
-from train.weights import balanced_weights
+from train.weights import balanced_weights, check_loss_weights
 
 __all__ = ["SHOWN", "Detect"]
 

@@ -11,9 +11,9 @@ import keras
 from keras import ops
 
 from precompute.errors import UsageError
-from train.loss_weights import check_loss_weights
 from train.options import FitOptions
 from train.tasks.task import OneTarget, Task
+from train.weights import check_loss_weights
 
 __all__ = ["Joint"]
 

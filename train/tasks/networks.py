@@ -7,11 +7,9 @@ from typing import Any
 
 from precompute.errors import UsageError
 from train.options import FitOptions
-from train.tasks.backbone_unet import PREFIX, make_backbone_unet
-from train.tasks.backbones import check_backbone_options, make_backbone_trunk
-from train.tasks.small import make_small
+from train.tasks.backbones import PREFIX, check_backbone_options, make_backbone_trunk, make_backbone_unet
+from train.tasks.compact import make_small, make_unet
 from train.tasks.trunk import Trunk
-from train.tasks.unet import make_unet
 
 __all__ = ["check_network", "make_network_trunk"]
 

@@ -18,7 +18,6 @@ from precompute.fields.extra_image import ExtraImageField
 from precompute.text.format import format_count
 from train.image_scores import SCORES, ImageScores, score_images
 from train.learnt_targets import IMAGE
-from train.loss_weights import check_loss_weights
 from train.options import FitOptions
 from train.pictures.charts import draw_histograms
 from train.pictures.sheets import draw_images, format_value
@@ -27,6 +26,7 @@ from train.scores import Counts
 from train.tasks.losses import ImageLoss
 from train.tasks.task import OneTarget
 from train.tasks.trunk import Trunk
+from train.weights import check_loss_weights
 
 __all__ = ["Reconstruct"]
 

@@ -19,7 +19,6 @@ from precompute.fields.field import Schema
 from precompute.fields.value import field_name
 from precompute.text.format import format_count
 from train.learnt_targets import VALUE, learnt_values
-from train.loss_weights import check_loss_weights
 from train.options import FitOptions
 from train.pictures.charts import draw_scatter
 from train.pictures.sheets import draw_values, format_value
@@ -29,6 +28,7 @@ from train.tasks.losses import ValueLoss
 from train.tasks.task import OneTarget
 from train.tasks.trunk import Trunk
 from train.value_scores import ValueScores, count_values, mean_r2, value_scores
+from train.weights import check_loss_weights
 
 __all__ = ["Regress"]
 

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from precompute.errors import UsageError
-from train.loss_weights import check_loss_weights
 from train.options import FitOptions
 from train.pictures.charts import draw_ious
 from train.pictures.sheets import draw_masks
@@ -18,6 +17,7 @@ from train.samples import Sample
 from train.scores import Counts, PooledScores, has_foreground, image_ious, mask_scores, mask_scores_by_class
 from train.tasks.losses import MaskLoss
 from train.tasks.task import OneTarget
+from train.weights import check_loss_weights
 
 __all__ = ["Segment"]
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import keras
 from keras import layers
 
-__all__ = ["Trunk"]
+__all__ = [
+    "Trunk",
+    "scale",
+    "standardize",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +52,24 @@ class Trunk:
         if dense:
             return layers.Conv2D(num_outputs, 1, dtype="float32", name=name)(x)
         return layers.Dense(num_outputs, dtype="float32", name=name)(x)
+
+
+# Scaling of uint8 pixels; always inside the model, so that a saved model takes plain images
+
+
+def scale(images: Any, normalize: Mapping[str, Any] | None) -> Any:
+    """Return images, uint8 [B, H, W, C], as float32 around zero.
+
+    Args:
+        images: A symbolic tensor.
+        normalize: Numbers of a Normalize that was taken off the pipeline, which are then used; None: scale to −1 … 1.
+    """
+    if normalize is None:
+        return keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale")(images)
+    top = float(normalize["max_pixel_value"])
+    return standardize(images, mean=[m * top for m in normalize["mean"]], std=[s * top for s in normalize["std"]])
+
+
+def standardize(images: Any, *, mean: list[float], std: list[float]) -> Any:
+    """Return (images − mean) / std, with one mean and std per channel."""
+    return keras.layers.Normalization(mean=mean, variance=[s * s for s in std], name="scale")(images)

@@ -19,8 +19,7 @@ from tests.helpers.schemas import schema_of
 from tests.helpers.trainer_datasets import IMAGE
 from train.detection.coco import coco_scores, require_pycocotools
 from train.detection.decode import MAX_BOXES, Detections, decode
-from train.detection.geometry import generalized_iou, pairwise_iou
-from train.detection.grid import Grid
+from train.detection.grid import Grid, generalized_iou, pairwise_iou
 from train.detection.loss import BoxLoss, assign
 from train.detection.matching import match
 from train.detection.scores import BoxScores

@@ -24,7 +24,7 @@ from tests.helpers.small_datasets import save
 from train.cli import main
 from train.compiled import compile_model, make_network
 from train.detection.decode import decode
-from train.detection.geometry import pairwise_iou
+from train.detection.grid import pairwise_iou
 from train.detection.truth import pack
 from train.export import export
 from train.fit import fit

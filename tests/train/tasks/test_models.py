@@ -17,10 +17,9 @@ from train.compiled import find_backbone, make_network
 from train.data import _guard_targets, translate_errors
 from train.options import FitOptions
 from train.tasks import backbones, make_task
-from train.tasks.backbone_unet import make_backbone_unet
-from train.tasks.scaling import scale
-from train.tasks.small import make_small
-from train.tasks.unet import make_unet
+from train.tasks.backbones import make_backbone_unet
+from train.tasks.compact import make_small, make_unet
+from train.tasks.trunk import scale
 
 
 def random_images(*shape):

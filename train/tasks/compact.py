@@ -1,4 +1,4 @@
-"""A U-Net of any image size."""
+"""The compact networks: a U-Net of any image size, and one for predictions of whole images."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from typing import Any
 import keras
 from keras import layers
 
-from train.tasks.scaling import scale
-from train.tasks.trunk import Trunk
+from train.tasks.trunk import Trunk, scale
 
-__all__ = ["make_unet", "margins_of", "two_convolutions"]
+__all__ = [
+    "make_small",
+    "make_unet",
+    "margins_of",
+    "two_convolutions",
+]
 
 DROPOUT = 0.3  # of heads that predict something of the whole image
+NUM_LEVELS = 4  # of the network for whole images
 LARGE = 192  # pixels of the shorter side from which a fourth level is worth its parameters
 
 # Keras's 0.99 needs hundreds of steps before validation, which uses the moving averages, shows what was learnt: with
 # 16 steps an epoch the IoU stayed below 0.2 for 12 epochs. At the peak of the learning rate validation still jumps.
 # Group normalization does not, but ended 0.01 to 0.02 lower on nuclei: the noise of batches is worth something.
-MOMENTUM = 0.8
+UNET_MOMENTUM = 0.8
+MOMENTUM = 0.9  # of the network for whole images
 
 
 def make_unet(shape: tuple[int, int, int], *, base_channels: int, normalize: Mapping[str, Any] | None) -> Trunk:
@@ -59,6 +65,34 @@ def two_convolutions(x: Any, channels: int, name: str) -> Any:
         x = layers.Conv2D(
             channels, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}{part}_conv"
         )(x)
-        x = layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}{part}_norm")(x)
+        x = layers.BatchNormalization(momentum=UNET_MOMENTUM, name=f"{name}{part}_norm")(x)
         x = layers.Activation("relu", name=f"{name}{part}_relu")(x)
     return x
+
+
+# For whole images
+
+
+def make_small(shape: tuple[int, int, int], *, base_channels: int, normalize: Mapping[str, Any] | None) -> Trunk:
+    """Return a network of uint8 images [B, H, W, C], whose heads predict something of each image."""
+    images = keras.Input(shape, dtype="uint8", name="image")
+    x = scale(images, normalize)
+    for level in range(NUM_LEVELS):
+        x = _relu(_convolution(x, base_channels << level, f"level{level}a"))
+        if level:  # one is enough at full size, where it costs most
+            detour = _convolution(x, base_channels << level, f"level{level}b")
+            x = _relu(layers.Add(name=f"level{level}_add")([x, detour]))
+        x = layers.MaxPooling2D(padding="same", name=f"level{level}_pool")(x)
+    x = _relu(_convolution(x, base_channels << NUM_LEVELS, "top"))
+    return Trunk(images=images, coarse=x, dropout=DROPOUT, name="small")
+
+
+def _convolution(x: Any, channels: int, name: str) -> Any:
+    x = layers.Conv2D(channels, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv")(
+        x
+    )
+    return layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm")(x)
+
+
+def _relu(x: Any) -> Any:
+    return layers.Activation("relu")(x)
