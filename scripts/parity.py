@@ -142,7 +142,7 @@ def train(study: Study, trial: int, arm: Arm, dataset: Path, output: Path) -> fl
     from train.compiled import compile_model, make_network
     from train.data import load_in_order
     from train.measure import measure
-    from train.options import FitOptions
+    from train.options import EvaluateOptions, FitOptions
     from train.tasks import make_task
 
     if not tf.config.threading.get_intra_op_parallelism_threads():
@@ -171,7 +171,7 @@ def train(study: Study, trial: int, arm: Arm, dataset: Path, output: Path) -> fl
     steps = int(batches.cardinality())
     model = compile_model(make_network(task, options, started=False), task, options, steps=steps)
     model.fit(batches, epochs=study.epochs, callbacks=callbacks, shuffle=False, verbose=0)
-    test = load_in_order(dataset, manifest, task, "validation", batch_size=32, allow_leak=False)
+    test = load_in_order(dataset, manifest, task, "validation", EvaluateOptions(batch_size=32))
     found = measure(model, task, test, where="validation")[""]
     return float(task.summarize(found.counts)[study.metric])
 

@@ -12,6 +12,7 @@ import numpy as np
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, UsageError
 from train.data import load_in_order
+from train.files import write_json
 from train.options import FitOptions
 from train.run_folder import RunFolder
 from train.tasks import OneTarget, Task, part_of, whole_of
@@ -47,9 +48,7 @@ def class_weights_of_run(
     if folder.class_weights.exists() and not is_new:
         return whole_of(_stored_weights(folder, weighed))
     if options.class_weights == "balanced":
-        batches = load_in_order(
-            dataset, manifest, task, "train", batch_size=options.batch_size, allow_leak=options.allow_leak
-        )
+        batches = load_in_order(dataset, manifest, task, "train", options)
         return whole_of({name: _balanced_weights(name, part, batches, options) for name, part in weighed.items()})
     if len(weighed) > 1:
         raise UsageError(
@@ -91,4 +90,4 @@ def name_class_weights(task: Task, weights: Any) -> dict[str, dict[str, float]]:
 def keep_class_weights(folder: RunFolder, task: Task, weights: Any) -> None:
     """Write the class weights into the run's folder."""
     if weights:
-        folder.write_json(folder.class_weights, whole_of(name_class_weights(task, weights)))
+        write_json(folder.class_weights, whole_of(name_class_weights(task, weights)))

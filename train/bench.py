@@ -14,18 +14,16 @@ import keras
 import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
-from precompute.errors import DatasetError
-from precompute.storage.paths import as_path
 from precompute.text.format import format_count
 from train.bench_options import BenchOptions
 from train.checkpoint import TrainingState
 from train.compiled import compile_model, make_network
-from train.data import fit_task, load_train, translate_errors
+from train.data import fit_task, load_train, open_dataset, translate_errors
 from train.ineffective_options import Situation, check_ineffective_options
-from train.learnt_targets import choose_targets, learnt_values
+from train.learnt_targets import learnt_values
 from train.options import FitOptions
-from train.start import check_no_limits, plain_keras
-from train.tasks import Task, make_task
+from train.start import plain_keras
+from train.tasks import Task
 
 __all__ = [
     "BenchResult",
@@ -90,13 +88,8 @@ def bench(dataset: str | Path, options: BenchOptions | None = None) -> BenchResu
         DatasetError: The dataset cannot be read.
     """
     options = options or BenchOptions()
-    check_no_limits()
-    dataset, manifest = as_path(dataset), choose_targets(Manifest.load(dataset), options.target)
-    if "train" not in manifest.splits:
-        raise DatasetError(f"{dataset}: there is no train split, only {', '.join(manifest.splits)}.")
     fit = options.as_fit()
-    task = make_task(manifest, ignore_class=fit.ignore_class)
-    task.check_options(fit)
+    dataset, manifest, task = open_dataset(dataset, fit)
     notes = check_ineffective_options(Situation(options=fit, task=task, is_timed=True))
     with translate_errors(dataset, task):
         task = fit_task(dataset, manifest, task, fit)

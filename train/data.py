@@ -17,11 +17,13 @@ from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import Reading
 from precompute.errors import DatasetError, PrecomputeError
 from precompute.readers.tf.order import describe_damage
-from precompute.storage.paths import is_remote
+from precompute.storage.paths import as_path, is_remote
 from train.checkpoint import TrainingState
 from train.devices import fits, fitting_batch_size
-from train.options import FitOptions
-from train.tasks import OneTarget, Task, part_of
+from train.learnt_targets import choose_targets
+from train.options import EvaluateOptions, FitOptions
+from train.start import check_no_limits
+from train.tasks import OneTarget, Task, make_task, part_of
 
 __all__ = [
     "FEW_ROWS",
@@ -36,6 +38,7 @@ __all__ = [
     "load_train",
     "load_validation",
     "num_variants",
+    "open_dataset",
     "readings_of",
     "reuse_of",
     "translate_errors",
@@ -45,6 +48,23 @@ CHECKED_IMAGES = 1000  # a split; reading these takes about a second, and every 
 # Errors of fetching shards from an object store, in the form in which TensorFlow passes them on.
 FETCHING = re.compile(r"(?:StorageError|DatasetError): (.+?)\nTraceback", re.DOTALL)
 OUTSIDE = "augment-once: class id without an output:"
+
+
+def open_dataset(dataset: str | Path, options: FitOptions) -> tuple[Path, Manifest, Task]:
+    """Return the folder of a dataset, its manifest with the targets to learn alone, and their task.
+
+    Raises:
+        UsageError: An option does not fit the dataset, or Keras would end a training before its time.
+        DatasetError: The dataset cannot be read, or has no train split.
+    """
+    check_no_limits()
+    path = as_path(dataset)
+    manifest = choose_targets(Manifest.load(path), options.target)
+    if "train" not in manifest.splits:
+        raise DatasetError(f"{path}: there is no train split, only {', '.join(manifest.splits)}.")
+    task = make_task(manifest, ignore_class=options.ignore_class)
+    task.check_options(options)
+    return path, manifest, task
 
 
 def load_train(
@@ -160,20 +180,20 @@ def readings_of(epoch_row: Any) -> list[dict[str, Any]]:
 
 
 def load_in_order(
-    dataset: Path, manifest: Manifest, task: Task, split: str, *, batch_size: int, allow_leak: bool
+    dataset: Path, manifest: Manifest, task: Task, split: str, options: FitOptions | EvaluateOptions
 ) -> Any:
     """Open the first row of a split without shuffling, for reading it once."""
     first = manifest.splits[split].rows[0].row
     whole = precompute.load(
         dataset,
         split=split,
-        batch_size=batch_size,
+        batch_size=options.batch_size,
         rows=[first],
         shuffle=False,
         targets=list(manifest.schema.targets),
         sample_weights=False,
         cache=False,
-        allow_leak=allow_leak,
+        allow_leak=options.allow_leak,
     )
     return whole.map(lambda images, targets: (images, *task.pack(targets)))
 
@@ -188,9 +208,7 @@ def check_targets(dataset: Path, manifest: Manifest, task: Task, options: FitOpt
     for split in ("train", "validation"):
         if split not in manifest.splits or not classed:
             continue
-        batches = load_in_order(
-            dataset, manifest, task, split, batch_size=options.batch_size, allow_leak=options.allow_leak
-        )
+        batches = load_in_order(dataset, manifest, task, split, options)
         first = batches.take(-(-CHECKED_IMAGES // options.batch_size))
         found: dict[str, list[Any]] = {name: [] for name in classed}
         for _, targets in first:
@@ -208,9 +226,7 @@ def fit_task(dataset: Path, manifest: Manifest, task: Task, options: FitOptions)
     """
 
     def batches() -> Iterator[Any]:
-        whole = load_in_order(
-            dataset, manifest, task, "train", batch_size=options.batch_size, allow_leak=options.allow_leak
-        )
+        whole = load_in_order(dataset, manifest, task, "train", options)
         return (tf.nest.map_structure(np.asarray, targets) for _, targets in whole)
 
     return task.fitted_to(batches)

@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from train.files import write_json
 from train.run_folder import RunFolder
 
 __all__ = ["describe_environment", "write_environment"]
@@ -28,7 +29,7 @@ def write_environment(folder: RunFolder) -> None:
         starts = json.loads(folder.environment.read_bytes())
     except (OSError, ValueError):  # none yet, or spoilt
         starts = []
-    folder.write_json(folder.environment, [*(starts if isinstance(starts, list) else []), describe_environment()])
+    write_json(folder.environment, [*(starts if isinstance(starts, list) else []), describe_environment()])
 
 
 def describe_environment() -> dict[str, Any]:

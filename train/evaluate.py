@@ -9,7 +9,7 @@ from typing import Any
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
 from train.data import load_in_order, translate_errors
-from train.files import of_part
+from train.files import of_part, write_json
 from train.measure import report
 from train.options import EvaluateOptions
 from train.start import plain_keras
@@ -57,9 +57,7 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
     if options.split != "train" and not options.allow_leak:
         unknown = check_not_trained_on(folder, dataset, manifest, options.split)
         notes += [] if unknown is None else [unknown]
-    batches = load_in_order(
-        dataset, manifest, task, options.split, batch_size=options.batch_size, allow_leak=options.allow_leak
-    )
+    batches = load_in_order(dataset, manifest, task, options.split, options)
     json_path, predictions, scores_path = (
         folder.evaluation(options.split, suffix) for suffix in (".json", ".png", "-scores.png")
     )
@@ -74,7 +72,7 @@ def evaluate(run: str | Path, options: EvaluateOptions | None = None) -> Evaluat
         "num_images": grid.num_records,
         **scores,
     }
-    folder.write_json(json_path, summary)
+    write_json(json_path, summary)
     return Evaluation(
         summary=summary,
         table=task.describe(scores),

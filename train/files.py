@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ __all__ = [
     "write_bytes",
     "write_file",
     "write_json",
+    "write_table",
 ]
 
 TEMPORARY = ".unfinished-"  # prefix, so that the suffix still tells Keras the format
@@ -113,3 +116,13 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=1, ensure_ascii=False)
     text = re.sub(r"\[\n[\s\d.,e+-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]), text)
     write_bytes(path, encode_text(text + "\n"))
+
+
+def write_table(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV file, one line per entry; an empty cell where an entry lacks what others have."""
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for entry in entries for name in entry))
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(entries)
+    write_bytes(path, text.getvalue().encode())

@@ -1,4 +1,4 @@
-"""`train fit`: trains a model on a dataset, in a run folder from which it can be continued."""
+"""`train fit`: trains a model on a dataset, in a run folder from which it can be continued, and measures the best."""
 
 from __future__ import annotations
 
@@ -10,43 +10,46 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+import precompute
 from precompute.dataset.manifest import Manifest
-from precompute.errors import DatasetError, SettingsError
-from precompute.storage.paths import as_path
+from precompute.errors import SettingsError
 from precompute.text.format import format_count
-from train.announce import announce, describe_memory
-from train.balance import class_weights_of_run, keep_class_weights
+from train.balance import class_weights_of_run, keep_class_weights, name_class_weights
 from train.checkpoint import TrainingState, load_state, restore_model
 from train.compiled import compile_model, make_network, step_callbacks
-from train.conclude import conclude
 from train.data import (
     check_targets,
     choose_fresh,
+    describe_reuse,
     fit_task,
     forget_missing_row,
     leaves_out,
+    load_in_order,
     load_train,
     load_validation,
+    num_variants,
+    open_dataset,
+    reuse_of,
     translate_errors,
 )
 from train.devices import make_strategy
 from train.environment import write_environment
-from train.files import of_part
+from train.files import of_part, write_json
 from train.ineffective_options import Situation, check_ineffective_options
 from train.interval import Interval
-from train.learnt_targets import choose_targets
+from train.measure import report
 from train.options import FitOptions
 from train.progress import Pace
 from train.recorder import Recorder
 from train.resume import Checkpoints, build_metrics, make_callbacks
 from train.run_folder import RunFolder, RunSettings
-from train.start import check_no_limits, open_model, plain_keras
+from train.start import open_model, plain_keras
 from train.stopping import Stopping
-from train.tasks import Task, make_task
+from train.tasks import Task
 from train.tensorboard import TensorBoardLog
 from train.trained_on import check_weights, record_sources
 
-__all__ = ["FitResult", "fit"]
+__all__ = ["FitResult", "announce", "fit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,14 +99,8 @@ def fit(
         DatasetError: The dataset cannot be read, or has class ids that are not among its classes.
         PrecomputeError: The loss became infinite, memory ran out, another process trains in the folder …
     """
-    options = options or FitOptions()
-    check_no_limits()
-    dataset, folder = as_path(dataset), RunFolder(run)
-    manifest = choose_targets(Manifest.load(dataset), options.target)
-    if "train" not in manifest.splits:
-        raise DatasetError(f"{dataset}: there is no train split, only {', '.join(manifest.splits)}.")
-    task = make_task(manifest, ignore_class=options.ignore_class)
-    task.check_options(options)
+    options, folder = options or FitOptions(), RunFolder(run)
+    dataset, manifest, task = open_dataset(dataset, options)
     note = None if options.allow_leak else check_weights(options.weights, dataset, manifest)
     if note is not None:
         say(f"NOTE: {note}")
@@ -186,7 +183,7 @@ class _Job:
         if state.epochs:
             recorder.write_derived()
         write_environment(folder)
-        self._announce(model, weights)
+        announce(*parts, options, state, num_parameters=model.count_params(), class_weights=weights, notify=self.notify)
         self._leave_missing_row()
         while state.epochs < options.epochs and not state.stopped:
             train, epoch_row = load_train(*parts, options, state, num_devices=num_devices, class_weights=weights)
@@ -236,20 +233,6 @@ class _Job:
             )
         return num_images - left_out, steps
 
-    def _announce(self, model: Any, class_weights: Any) -> None:
-        """Print what is about to be trained."""
-        announce(
-            self.dataset,
-            self.manifest,
-            self.task,
-            self.options,
-            self.state,
-            num_rows=len(self.manifest.splits["train"].rows),
-            num_parameters=model.count_params(),
-            class_weights=class_weights,
-            notify=self.notify,
-        )
-
     def _leave_missing_row(self) -> None:
         """Let the interrupted epoch continue with another row, with a note, if its own is no longer listed."""
         gone = forget_missing_row(self.state, self.manifest)
@@ -258,3 +241,85 @@ class _Job:
                 f"row {gone.row} (seed {gone.seed}, variant {gone.variant}) is not in the dataset any more: what is "
                 f"left of epoch {gone.epoch + 1} reads another row"
             )
+
+
+# What is said before a run
+
+
+def announce(
+    dataset: Path,
+    manifest: Manifest,
+    task: Task,
+    options: FitOptions,
+    state: TrainingState,
+    *,
+    num_parameters: int,
+    class_weights: Any,
+    notify: Callable[[str], None],
+) -> None:
+    """Print what is about to be trained, and on which data."""
+    height, width, _ = task.shape
+    notify(f"dataset     {dataset}: {task.describe_target()}, {height}×{width}")
+    sizes = [f"{name} {split.num_records}" for name, split in manifest.splits.items()]
+    notify(f"images      {', '.join(sizes)}")
+    notify(f"rows        {len(manifest.splits['train'].rows)}: variants of each training image, one an epoch in turn")
+    reuse = reuse_of(options, manifest)
+    meaning = describe_reuse(reuse, num_variants(manifest))
+    notify(f"epochs      {options.epochs}, so reuse = epochs / rows = {reuse:.3g}: {meaning}")
+    if state.fresh == "auto":
+        moves = ["small shifts", *(f"{way} flips" for way in manifest.mirroring)]
+        notify(f"fresh       {' and '.join(moves)} at each reading")
+    name = task.model_name(options)
+    notify(f"model       {name}, {num_parameters / 1e6:.2f} million parameters")
+    for part, by_class in name_class_weights(task, class_weights).items():
+        weights = [f"{name} {weight:.3g}" for name, weight in by_class.items()]
+        notify(f"weights     {part + ': ' if part else ''}{', '.join(weights)}")
+    if not state.is_new:
+        within = f", batch {state.batch} of the next" if state.batch else ""
+        notify(f"continuing  after epoch {state.epochs}{within}")
+    if "validation" not in manifest.splits:
+        notify(
+            "NO VALIDATION SPLIT: the best epoch is chosen by its score on the training images, which says nothing "
+            "about new ones. Build the dataset with --validation-split 0.2 to know."
+        )
+
+
+def describe_memory(datasets: dict[str, Any]) -> str:
+    """Return the line that says which splits are held in memory.
+
+    Args:
+        datasets: Split → dataset of `precompute.load`, or one made from it.
+    """
+    plans = {split: precompute.EpochRow(dataset).cache_plan for split, dataset in datasets.items()}
+    how = [f"{split} {'held' if plan.holds else 'read from files'} ({plan.reason})" for split, plan in plans.items()]
+    return f"memory      {'; '.join(how)}"
+
+
+# The end of a run
+
+
+def conclude(
+    dataset: Path, manifest: Manifest, task: Task, folder: RunFolder, options: FitOptions, state: TrainingState
+) -> dict[str, Any]:
+    """Measure the best model, write pictures, and then metrics, which mark the run as finished."""
+    split = "validation" if "validation" in manifest.splits else "train"
+    rows = manifest.splits["train"].rows
+    batches = load_in_order(dataset, manifest, task, split, options)
+    model = open_model(folder.model("best"))
+    scores = report(model, task, batches, where=split, predictions=folder.predictions, scores=folder.scores)
+    metrics: dict[str, Any] = {
+        "epochs": state.epochs,
+        "best_epoch": state.best_epoch,
+        "judged_by": task.score,
+        "judged_on": split,
+        "best_score": state.best_score,
+        "model": task.model_name(options),
+        "num_parameters": model.count_params(),
+        "num_images": {name: s.num_records for name, s in manifest.splits.items()},
+        "num_rows": len(rows),
+        "reuse": state.epochs / len(rows),
+        "seconds": round(sum(entry["seconds"] for entry in state.history), 1),
+        "scores": scores,
+    }
+    write_json(folder.metrics, metrics)
+    return metrics

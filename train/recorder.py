@@ -11,6 +11,7 @@ import keras
 
 from precompute.errors import PrecomputeError
 from train.checkpoint import TrainingState
+from train.files import write_bytes, write_file, write_table
 from train.pictures.charts import draw_curves
 from train.progress import Pace
 from train.resume import Checkpoints
@@ -82,10 +83,10 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         folder, state = self._folder, self._state
         if not state.batch:  # within an epoch, the models of the last one were finished long ago
             if state.best_epoch == state.epochs:
-                folder.write(folder.model("best"), self._network.save)
-            folder.write(folder.model("last"), self._network.save)
-        folder.write_table(folder.history, state.history)
-        folder.write_table(folder.rows, [reading | {"epoch": reading["epoch"] + 1} for reading in state.readings])
+                write_file(folder.model("best"), self._network.save)
+            write_file(folder.model("last"), self._network.save)
+        write_table(folder.history, state.history)
+        write_table(folder.rows, [reading | {"epoch": reading["epoch"] + 1} for reading in state.readings])
         if state.history and time.monotonic() - self._curves_drawn >= CURVES_EVERY_S:
             self.write_curves()
 
@@ -93,7 +94,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         """Draw the history."""
         score = self._score.removeprefix("val_")
         picture = draw_curves(self._state.history, score=score, best_epoch=self._state.best_epoch)
-        self._folder.write_bytes(self._folder.curves, picture)
+        write_bytes(self._folder.curves, picture)
         self._curves_drawn = time.monotonic()
 
     def _check_finite(self, entry: Mapping[str, Any]) -> None:

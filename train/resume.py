@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from train.checkpoint import TrainingState, restore_metrics, save_state
 from train.data import readings_of
+from train.files import write_file
 from train.interval import Interval
 from train.options import FitOptions
 from train.progress import Pace
@@ -115,7 +116,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _write(self) -> None:
         self._state.readings = readings_of(self.epoch_row)
-        self._folder.write(self._folder.checkpoint, lambda path: save_state(path, self.model, self._state))
+        write_file(self._folder.checkpoint, lambda path: save_state(path, self.model, self._state))
 
 
 def build_metrics(model: Any, element_spec: Any) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from precompute.plan.settings import differences
 from precompute.storage.locking import hold_folder
 from precompute.storage.paths import absolute, check_path_text, local_path
 from precompute.text.toml import format_toml
-from train.files import TEMPORARY, write_bytes, write_file, write_json
+from train.files import TEMPORARY, write_bytes, write_json
 from train.learnt_targets import target_facts
 from train.options import FitOptions
 
@@ -157,8 +155,8 @@ class RunFolder:
                 path.unlink(missing_ok=True)
         for path in self.path.glob(TEMPORARY + "*"):  # of a process that was killed; on a full disk it is in the way
             path.unlink(missing_ok=True)
-        self.write_json(self.options, settings.to_dict())
-        self.write_bytes(self.options_toml, settings.to_toml().encode())
+        write_json(self.options, settings.to_dict())
+        write_bytes(self.options_toml, settings.to_toml().encode())
 
     def load_settings(self) -> RunSettings:
         """Read the settings of the run.
@@ -188,27 +186,6 @@ class RunFolder:
             return content if {"epochs", "scores"} <= content.keys() else None
         except (OSError, ValueError, AttributeError):  # missing or spoilt: it is made again
             return None
-
-    def write(self, path: Path, save: Callable[[Path], object]) -> None:
-        """Let `save` write a file under a temporary name, then give it its final one."""
-        write_file(path, save)
-
-    def write_bytes(self, path: Path, content: bytes) -> None:
-        """Write a small file."""
-        write_bytes(path, content)
-
-    def write_json(self, path: Path, value: Any) -> None:
-        """Write JSON for people to look into."""
-        write_json(path, value)
-
-    def write_table(self, path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Write `history.csv` or `rows.csv`, one line per epoch."""
-        text = io.StringIO()
-        names = list(dict.fromkeys(name for entry in entries for name in entry))
-        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(entries)
-        self.write_bytes(path, text.getvalue().encode())
 
     def _clear(self) -> None:
         """Delete the files that a run writes, and no file that a user may have added."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from precompute.errors import UsageError
 from precompute.text.names import format_names, parse_names
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = [
     "balanced_weights",
@@ -25,7 +26,7 @@ def balanced_weights(counts: npt.NDArray[np.int64]) -> list[float]:
 
     The mean weight of a target is 1, so that the learning rate keeps its meaning. A class that does not occur gets 1.
     """
-    occurring = np.count_nonzero(counts)
+    occurring = (counts != 0).sum()
     return [float(counts.sum() / (occurring * count)) if count else 1.0 for count in counts]
 
 

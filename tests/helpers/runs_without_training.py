@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from precompute.dataset.manifest import Manifest
+from train.files import write_file
 from train.options import FitOptions
 from train.run_folder import RunFolder, RunSettings
 from train.trained_on import record_sources
@@ -38,5 +39,5 @@ def make_run(run: Path, dataset: Path) -> Path:
         folder.open(RunSettings.of(dataset, manifest, FitOptions()))
         record_sources(folder, dataset, manifest, "none")
     model = brightest_channel((image.height, image.width, image.channels), per_pixel=manifest.target.kind == "mask")
-    folder.write(folder.model("best"), model.save)
+    write_file(folder.model("best"), model.save)
     return run

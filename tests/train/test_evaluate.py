@@ -10,6 +10,7 @@ from precompute.errors import DatasetError, SettingsError, UsageError
 from tests.helpers.runs_without_training import make_run
 from tests.helpers.trainer_datasets import write_classes, write_masks
 from train.evaluate import evaluate
+from train.files import write_json
 from train.options import EvaluateOptions
 from train.run_folder import RunFolder
 
@@ -66,7 +67,7 @@ def test_a_dataset_that_has_moved_is_asked_for(tmp_path):
 @pytest.mark.slow
 def test_a_finished_run_is_final(run):
     folder = RunFolder(run)
-    folder.write_json(folder.metrics, {"epochs": 1, "scores": {}})
+    write_json(folder.metrics, {"epochs": 1, "scores": {}})
     assert evaluate(run).is_final
 
 
@@ -74,7 +75,7 @@ def test_a_model_without_classes_of_its_own_opens_without_the_code_that_made_it(
     run = make_run(tmp_path / "run", write_classes(tmp_path / "data"))
     folder = RunFolder(run)
     settings = json.loads(folder.options.read_bytes())
-    folder.write_json(folder.options, settings | {"options": settings["options"] | {"model": "lost.py:make"}})
+    write_json(folder.options, settings | {"options": settings["options"] | {"model": "lost.py:make"}})
     assert evaluate(run).summary["num_images"] == 9
     folder.model("best").write_bytes(b"needs code")
     with pytest.raises(SettingsError, match=r"no file lost\.py.*in the folder where the training was started"):

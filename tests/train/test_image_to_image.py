@@ -24,6 +24,7 @@ from train.compiled import make_network
 from train.data import fit_task, load_train
 from train.evaluate import evaluate
 from train.export import export
+from train.files import write_file
 from train.fit import fit
 from train.image_scores import ImageScores, score_images
 from train.learnt_targets import choose_targets, target_facts
@@ -253,7 +254,7 @@ def untrained_run(run, dataset, *names):
     task = fit_task(dataset, manifest, make_task(manifest), options)
     with folder.hold():
         folder.open(RunSettings.of(dataset, manifest, options))
-    folder.write(folder.model("best"), task.make_model(options).save)
+    write_file(folder.model("best"), task.make_model(options).save)
     return run
 
 

@@ -23,6 +23,7 @@ from train.cli import main
 from train.data import fit_task
 from train.evaluate import evaluate
 from train.export import export
+from train.files import write_file
 from train.fit import fit
 from train.options import EvaluateOptions, ExportOptions, FitOptions, PredictOptions
 from train.predict import predict
@@ -107,7 +108,7 @@ def untrained_run(run, dataset):
     task = fit_task(dataset, manifest, make_task(manifest), options)
     with folder.hold():
         folder.open(RunSettings.of(dataset, manifest, options))
-    folder.write(folder.model("best"), task.make_model(options).save)
+    write_file(folder.model("best"), task.make_model(options).save)
     return run
 
 

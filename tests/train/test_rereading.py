@@ -10,9 +10,9 @@ import pytest
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
 from tests.helpers.stored_records import Stored, build_rows
-from train.announce import announce
 from train.checkpoint import TrainingState
 from train.data import FEW_ROWS, HIGH_REUSE, choose_fresh, describe_reuse, load_train, reuse_of
+from train.fit import announce
 from train.options import FitOptions
 from train.tasks import make_task
 
@@ -92,7 +92,6 @@ def test_reuse_and_moves_are_announced(out):
         make_task(manifest),
         FitOptions(epochs=9),
         TrainingState(fresh="auto"),
-        num_rows=3,
         num_parameters=1,
         class_weights=None,
         notify=lines.append,

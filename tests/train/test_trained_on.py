@@ -23,6 +23,7 @@ from train.balance import class_weights_of_run
 from train.cli import main
 from train.evaluate import evaluate
 from train.export import export
+from train.files import write_json
 from train.fit import fit
 from train.options import EvaluateOptions, ExportOptions, FitOptions
 from train.predict import predict
@@ -67,7 +68,7 @@ def run(made, tmp_path):
         shutil.copytree(made.with_name(name), tmp_path / name)
     folder = RunFolder(tmp_path / "run")
     settings = json.loads(folder.options.read_bytes())
-    folder.write_json(folder.options, settings | {"dataset": str(tmp_path / "data")})
+    write_json(folder.options, settings | {"dataset": str(tmp_path / "data")})
     return folder.path
 
 

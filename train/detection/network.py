@@ -14,6 +14,7 @@ from keras import layers
 
 from train.detection.grid import NUM_SIDES, Grid
 from train.tasks.backbones import family_of, make_encoder, preprocess
+from train.tasks.compact import convolution
 from train.tasks.trunk import scale
 
 __all__ = ["PREFIX", "make_detector"]
@@ -105,14 +106,5 @@ def _residual(x: Any, channels: int, name: str) -> Any:
 
 
 def _convolution(x: Any, channels: int, name: str, *, strides: int = 1, activation: str | None = "relu") -> Any:
-    x = layers.Conv2D(
-        channels,
-        3,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-    x = layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm")(x)
+    x = convolution(x, channels, name, strides=strides, momentum=MOMENTUM)
     return x if activation is None else layers.Activation(activation, name=f"{name}_relu")(x)

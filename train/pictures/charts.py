@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from precompute.text.format import format_count
 from train.pictures.sheets import format_value
 
-__all__ = ["draw_confusion", "draw_curves", "draw_histograms", "draw_ious", "draw_scatter"]
+__all__ = ["draw_class_scores", "draw_confusion", "draw_curves", "draw_histograms", "draw_scatter"]
 
 MAX_CLASSES = 30  # of a matrix whose names can still be read
 MAX_COUNTED = 15  # classes up to which the cells hold counts
@@ -67,25 +67,29 @@ def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str])
     return _png(figure)
 
 
-def draw_ious(
-    class_names: Sequence[str],
-    ious: Sequence[float | None],
-    shares: Sequence[float],
+def draw_class_scores(
+    classes: Sequence[Mapping[str, Any]],
+    score: str,
+    counted: str,
     *,
     mean: float,
-    score: str = "IoU",
-    share: str = "of pixels",
+    total: int | None = None,
+    title: str,
+    share: str,
 ) -> bytes:
-    """Draw one bar of IoU, or another score, per class; of very many classes, those with the lowest scores.
+    """Draw one bar per class; of very many classes, those with the lowest scores.
 
     Args:
-        class_names: Names of the classes that count.
-        ious: IoU of each class, from 0 to 1; None for a class that does not occur.
-        shares: Share of each class in the pixels of the truth, from 0 to 1.
-        mean: IoU over the classes that occur.
-        score: Name of the score, if not IoU.
-        share: Words for what shares are of, if not of the pixels.
+        classes: The classes that count, each a dictionary with its `name` and the two that follow.
+        score: Key of the score, from 0 to 1; None for a class that does not occur.
+        counted: Key of the number of images, pixels or objects of the class in the truth.
+        mean: Mean score of the classes that occur.
+        total: Number that shares are of; None: the sum over the classes.
+        title: Name of the score.
+        share: Words for what shares are of.
     """
+    class_names, ious = [row["name"] for row in classes], [row[score] for row in classes]
+    total = max(1, sum(row[counted] for row in classes) if total is None else total)
     lowest_first = sorted(range(len(ious)), key=lambda c: (ious[c] is None, ious[c] or 0.0))
     shown = sorted(lowest_first[:MAX_BARS])
     figure = _figure(8.4, 0.27 * len(shown) + 1.4)
@@ -94,15 +98,15 @@ def draw_ious(
     axes.axvline(mean, color=MEAN, linewidth=1.2, linestyle=":", label=f"mean {mean:.3f}")
     for place, c in enumerate(shown):
         iou = ious[c]
-        text = "does not occur" if iou is None else f"{iou:.3f}   {shares[c]:.1%} {share}"
+        text = "does not occur" if iou is None else f"{iou:.3f}   {classes[c][counted] / total:.1%} {share}"
         axes.text((iou or 0.0) + 0.01, place, text, va="center", fontsize=8.5, bbox=PAPER)
     axes.set_yticks(range(len(shown)), [_shorten(class_names[c], 26) for c in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, 1.32)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel(score)
-    axes.set_title(_choice(len(shown), len(ious), "class", f"lowest {score}"), fontsize=11)
+    axes.set_xlabel(title)
+    axes.set_title(_choice(len(shown), len(ious), "class", f"lowest {title}"), fontsize=11)
     figure.legend(frameon=False, loc="outside upper right")
     return _png(figure)
 

@@ -11,6 +11,7 @@ from keras import layers
 from train.tasks.trunk import Trunk, scale
 
 __all__ = [
+    "convolution",
     "make_small",
     "make_unet",
     "margins_of",
@@ -62,10 +63,7 @@ def margins_of(size: int, stride: int) -> tuple[int, int]:
 def two_convolutions(x: Any, channels: int, name: str) -> Any:
     """Return x after two 3×3 convolutions with batch normalization."""
     for part in "ab":
-        x = layers.Conv2D(
-            channels, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}{part}_conv"
-        )(x)
-        x = layers.BatchNormalization(momentum=UNET_MOMENTUM, name=f"{name}{part}_norm")(x)
+        x = convolution(x, channels, f"{name}{part}", momentum=UNET_MOMENTUM)
         x = layers.Activation("relu", name=f"{name}{part}_relu")(x)
     return x
 
@@ -78,20 +76,27 @@ def make_small(shape: tuple[int, int, int], *, base_channels: int, normalize: Ma
     images = keras.Input(shape, dtype="uint8", name="image")
     x = scale(images, normalize)
     for level in range(NUM_LEVELS):
-        x = _relu(_convolution(x, base_channels << level, f"level{level}a"))
+        x = _relu(convolution(x, base_channels << level, f"level{level}a"))
         if level:  # one is enough at full size, where it costs most
-            detour = _convolution(x, base_channels << level, f"level{level}b")
+            detour = convolution(x, base_channels << level, f"level{level}b")
             x = _relu(layers.Add(name=f"level{level}_add")([x, detour]))
         x = layers.MaxPooling2D(padding="same", name=f"level{level}_pool")(x)
-    x = _relu(_convolution(x, base_channels << NUM_LEVELS, "top"))
+    x = _relu(convolution(x, base_channels << NUM_LEVELS, "top"))
     return Trunk(images=images, coarse=x, dropout=DROPOUT, name="small")
 
 
-def _convolution(x: Any, channels: int, name: str) -> Any:
-    x = layers.Conv2D(channels, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv")(
-        x
-    )
-    return layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm")(x)
+def convolution(x: Any, channels: int, name: str, *, strides: int = 1, momentum: float = MOMENTUM) -> Any:
+    """Return x after a 3×3 convolution with batch normalization."""
+    x = layers.Conv2D(
+        channels,
+        3,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    return layers.BatchNormalization(momentum=momentum, name=f"{name}_norm")(x)
 
 
 def _relu(x: Any) -> Any:

@@ -21,7 +21,7 @@ from train.detection.network import PREFIX, make_detector
 from train.detection.scores import BoxScores
 from train.detection.truth import COUNTED, KIND, LABEL, pack
 from train.options import FitOptions
-from train.pictures.charts import draw_ious
+from train.pictures.charts import draw_class_scores
 from train.pictures.sheets import draw_boxes
 from train.samples import Sample
 from train.scores import Counts
@@ -228,13 +228,6 @@ class Detect(OneTarget):
 
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
         """Return one bar of AP@.5 per class."""
-        rows = summary["classes"]
-        num_objects = max(1, sum(row["num_objects"] for row in rows))
-        return draw_ious(
-            [row["name"] for row in rows],
-            [row["ap50"] for row in rows],
-            [row["num_objects"] / num_objects for row in rows],
-            mean=summary["ap50"],
-            score="AP@.5",
-            share="of objects",
+        return draw_class_scores(
+            summary["classes"], "ap50", "num_objects", mean=summary["ap50"], title="AP@.5", share="of objects"
         )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from precompute.errors import DatasetError, UsageError
 from train.label_scores import LabelScores, count_labels, label_scores, label_scores_by_class
 from train.options import FitOptions
-from train.pictures.charts import draw_ious
+from train.pictures.charts import draw_class_scores
 from train.pictures.sheets import draw_labels
 from train.samples import Sample
 from train.scores import Counts, to_probabilities
@@ -122,12 +122,12 @@ class MultiLabel(Classify):
 
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
         """Return one bar of average precision per label."""
-        rows = summary["classes"]
-        return draw_ious(
-            [row["name"] for row in rows],
-            [row["average_precision"] for row in rows],
-            [row["num_images"] / max(1, summary["num_images"]) for row in rows],
+        return draw_class_scores(
+            summary["classes"],
+            "average_precision",
+            "num_images",
             mean=summary["mean_average_precision"],
-            score="average precision",
+            total=summary["num_images"],
+            title="average precision",
             share="of images",
         )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from precompute.errors import UsageError
 from train.options import FitOptions
-from train.pictures.charts import draw_ious
+from train.pictures.charts import draw_class_scores
 from train.pictures.sheets import draw_masks
 from train.samples import Sample
 from train.scores import Counts, PooledScores, has_foreground, image_ious, mask_scores, mask_scores_by_class
@@ -99,11 +99,6 @@ class Segment(OneTarget):
 
     def draw_scores(self, summary: dict[str, Any]) -> bytes:
         """Return one bar of IoU per class."""
-        rows = summary["classes"]
-        num_pixels = max(1, sum(row["num_pixels"] for row in rows))
-        return draw_ious(
-            [row["name"] for row in rows],
-            [row["iou"] for row in rows],
-            [row["num_pixels"] / num_pixels for row in rows],
-            mean=summary["mean_iou"],
+        return draw_class_scores(
+            summary["classes"], "iou", "num_pixels", mean=summary["mean_iou"], title="IoU", share="of pixels"
         )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from precompute.pictures.palette import IGNORED
 from train.measure import measure
-from train.pictures.charts import _most_confused, draw_confusion, draw_ious
+from train.pictures.charts import _most_confused, draw_class_scores, draw_confusion
 from train.pictures.sheets import (
     class_colors,
     draw_classes,
@@ -146,7 +146,8 @@ def test_pictures_of_any_number_of_classes(num_classes):
     confusion = generator.integers(0, 50, (num_classes, num_classes))
     opened(draw_confusion(confusion, names))
     ious = [None if c % 5 == 4 else c / num_classes for c in range(num_classes)]
-    opened(draw_ious(names, ious, [1 / num_classes] * num_classes, mean=0.5))
+    rows = [{"name": name, "iou": iou, "number": 1} for name, iou in zip(names, ious, strict=True)]
+    opened(draw_class_scores(rows, "iou", "number", mean=0.5, title="IoU", share="of pixels"))
 
 
 def test_grey_and_ignored_pixels_are_drawn():
