@@ -20,16 +20,10 @@ from precompute.fields.counters import EMPTY_OBJECTS
 from precompute.fields.counts import Contents, FieldCounts
 from precompute.fields.feature import Box, ClassIndex, Feature, Number, Picture, Size, Text, Value, Values
 from precompute.fields.field import Deviation, Field, class_limits
+from precompute.fields.keypoints import decode_keypoints, keypoint_features, keypoint_values, keypoints_difference
 from precompute.fields.layers import Layers, instance_id_map
 from precompute.fields.pixels import box_around, decode_object_masks
-from precompute.fields.skeleton import (
-    Skeleton,
-    decode_keypoints,
-    is_skeleton,
-    keypoint_features,
-    keypoint_values,
-    keypoints_difference,
-)
+from precompute.fields.skeleton import Skeleton, is_skeleton
 from precompute.text.format import format_count
 
 __all__ = ["BOX_KEY", "FLAG_KEYS", "LABEL_KEY", "MASK_KEY", "ObjectsField"]

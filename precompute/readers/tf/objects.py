@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import UsageError
+from precompute.fields.keypoints import POINT_KEY
 from precompute.fields.objects import BOX_KEY, FLAG_KEYS, LABEL_KEY, MASK_KEY, ObjectsField
-from precompute.fields.skeleton import POINT_KEY, Skeleton
+from precompute.fields.skeleton import Skeleton
 from precompute.readers.tf.fields import BoxArguments, FieldTensors, Parts, tensors_of
 from precompute.readers.tf.fresh import Moves
 
