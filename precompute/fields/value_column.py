@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,10 +17,9 @@ from precompute.fields.feature import are_same
 from precompute.fields.field import Schema
 from precompute.fields.string_column import StringColumn
 from precompute.fields.value import ValueField, field_name, value_name
+from precompute.text.named import NAME
 
-__all__ = ["NAME", "ValueColumn"]
-
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+__all__ = ["ValueColumn"]
 
 
 def _spelled_float(value: float) -> str:

@@ -200,7 +200,7 @@ def limit_sources(sources: Sources, limit: int | None) -> Sources:
 # Groups (a patient, a scene, a video) from a pattern in keys.
 
 
-def _group_by(sources: Sources, pattern: object) -> Sources:
+def _group_by(sources: Sources, pattern: str) -> Sources:
     """Return the sources with their groups.
 
     Args:
@@ -212,7 +212,7 @@ def _group_by(sources: Sources, pattern: object) -> Sources:
         UsageError: The pattern is not valid, or the sources have groups already.
         SourceError: Keys do not match, or give an empty group: such a source might stand on both sides of a split.
     """
-    if not isinstance(pattern, str) or not pattern:
+    if not pattern:
         raise UsageError(f"{GROUP_BY}: expected a regular expression such as '^(patient[0-9]+)_', got {pattern!r}.")
     try:
         expression = re.compile(pattern)

@@ -185,22 +185,18 @@ def check_class_names(
         where: Origin of the names, for messages.
 
     Raises:
-        UsageError: The names are not a list of different, non-empty texts.
+        UsageError: The names are not different, non-empty texts.
     """
     if class_names is None:
         return None
-    if isinstance(class_names, str):
-        raise UsageError(f"{where}: expected a list of names, got the text {class_names!r}.")
-    names = list(class_names)
-    if not names:
+    if not class_names:
         raise UsageError(f"{where}: expected at least one name, got none.")
-    for name in names:
-        if not isinstance(name, str) or not name:
-            raise UsageError(f"{where}: expected non-empty texts, got {name!r}.")
-    duplicates = sorted(name for name, count in Counter(names).items() if count > 1)
+    if not all(class_names):
+        raise UsageError(f"{where}: expected non-empty texts, got ''.")
+    duplicates = sorted(name for name, count in Counter(class_names).items() if count > 1)
     if duplicates:
         raise UsageError(f"{where}: each name once, but these appear again:\n{first_few(duplicates)}")
-    return [str(name) for name in names]
+    return list(class_names)
 
 
 def class_order(names: Iterable[str]) -> list[str]:

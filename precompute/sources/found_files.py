@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise, repeat
 from operator import add
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,23 @@ from precompute.fields.string_column import CHUNK, StringColumn
 from precompute.sources.split_folders import split_of, stay_in_keys
 from precompute.sources.walk import Files, Folder
 
-__all__ = ["FEW", "FoundFile", "FoundFiles", "RoleFolder", "add_sorted", "parts_of", "relative", "split_role"]
+__all__ = [
+    "FEW",
+    "FoundFile",
+    "FoundFiles",
+    "Identity",
+    "RoleFolder",
+    "add_sorted",
+    "parts_of",
+    "relative",
+    "split_role",
+]
 
 FEW = 1000  # files that are sorted as soon one by one
 COPIED = 2**16  # names that are copied at a time
 PADDING = 4  # all names padded to the longest may take so many times the bytes that they have
 
+Identity: TypeAlias = tuple[str | None, str]  # split, and key without its folder; equal for what belongs together
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
 
@@ -202,6 +213,10 @@ class FoundFiles:
     def splits(self) -> Iterator[str | None]:
         """Yield the split of each file."""
         return map([folder.split for folder in self._folders].__getitem__, self._folder)
+
+    def identities(self, *, by_split: bool) -> Iterator[Identity]:
+        """Yield the split of each file, None where it does not count, and its key without the split's folder."""
+        return zip(self.splits() if by_split else repeat(None, len(self)), self.plain(), strict=True)
 
     def paths(self, base: Path | None) -> StringColumn:
         """Return the path of each file relative to the base; absolute where it does not lie below it."""

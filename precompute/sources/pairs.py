@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from operator import eq
+from typing import NamedTuple
 
+from precompute.fields.string_column import ascend
+from precompute.sources.found_files import FoundFiles, Identity
 from precompute.sources.unicode_forms import UnicodeForms
 
-__all__ = ["Identity", "Pairs", "pair"]
-
-Identity: TypeAlias = tuple[str | None, str]  # split, and key without its folder
+__all__ = ["Pairs", "pair", "pair_files"]
 
 
 class Pairs(NamedTuple):
@@ -20,6 +21,20 @@ class Pairs(NamedTuple):
     images_alone: Sequence[int] = ()
     files_alone: Sequence[int] = ()
     again: Sequence[tuple[int, int]] = ()
+
+
+def pair_files(images: FoundFiles, files: FoundFiles, *, by_split: bool) -> Pairs:
+    """Match images and files by key, and by split where both have splits; see `pair`."""
+    # No table of all keys is needed where both are in the same order.
+    if (
+        images.keys_are_plain
+        and files.keys_are_plain
+        and images.keys == files.keys
+        and ascend(files.keys)
+        and (not by_split or all(map(eq, images.splits(), files.splits())))
+    ):
+        return Pairs(range(len(images)), range(len(files)))
+    return pair(list(images.identities(by_split=by_split)), files.identities(by_split=by_split))
 
 
 def pair(images: Sequence[Identity], files: Iterable[Identity]) -> Pairs:

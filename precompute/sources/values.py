@@ -14,8 +14,9 @@ import numpy as np
 
 from precompute.errors import SourceError, UsageError, first_few
 from precompute.fields.value import WEIGHT
-from precompute.fields.value_column import NAME, ValueColumn
+from precompute.fields.value_column import ValueColumn
 from precompute.options.build_options import BuildOptions
+from precompute.sources.field_names import check_extra_name, check_value_name
 from precompute.sources.rows.cells import Cells, Rows
 from precompute.text.format import format_count, is_unicode
 
@@ -39,9 +40,13 @@ def columns_of_values(rows: Rows, options: BuildOptions) -> Iterator[ValueColumn
         UsageError: Values have a wrong type, or a name cannot be part of a record's key, or has another meaning.
         SourceError: Values are missing, or are not numbers.
     """
-    columns = [_numbers_of(_value_name(name), cells, options) for name, cells in rows.values]
+    for name, _ in rows.values:
+        check_value_name(name)
+    for name, _ in rows.extra:
+        check_extra_name(name)
+    columns = [_numbers_of(name, cells, options) for name, cells in rows.values]
     columns += [_weights_of(rows.columns["weight"])] if "weight" in rows.columns else []
-    columns += [_column_of_values(_extra_name(name), cells) for name, cells in rows.extra]
+    columns += [_column_of_values(name, cells) for name, cells in rows.extra]
     seen = set[str]()
     for column in columns:
         if column.name in seen:
@@ -52,26 +57,6 @@ def columns_of_values(rows: Rows, options: BuildOptions) -> Iterator[ValueColumn
             )
         seen.add(column.name)
         yield column
-
-
-def _extra_name(name: object) -> str:
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise UsageError(
-            f"extra columns: expected a name of letters, digits and _, that begins with no digit, got {name!r:.80}. It "
-            "becomes part of a key in the records: rename the column."
-        )
-    if name == WEIGHT:
-        raise UsageError("extra columns: weight is what a source counts in training: give --weight-column, or weights.")
-    return name
-
-
-def _value_name(name: object) -> str:
-    if not isinstance(name, str) or not NAME.fullmatch(name) or name == WEIGHT:
-        raise UsageError(
-            "value columns: expected a name of letters, digits and _, that begins with no digit and is not weight, got "
-            f"{name!r:.80}. It becomes part of a key in the records: rename the column."
-        )
-    return name
 
 
 def _numbers_of(name: str, cells: Cells, options: BuildOptions) -> ValueColumn:

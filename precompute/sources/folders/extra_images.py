@@ -15,10 +15,10 @@ from precompute.fields.file_column import ExtraImageColumn
 from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
-from precompute.sources.extra_images import check_file_name, check_names
+from precompute.sources.field_names import check_file_name, check_names
 from precompute.sources.found import Found, FoundColumn
-from precompute.sources.found_files import FoundFiles, parts_of, split_role
-from precompute.sources.pairs import Identity, pair
+from precompute.sources.found_files import FoundFiles, Identity, parts_of, split_role
+from precompute.sources.pairs import pair
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_of, split_positions
 from precompute.sources.walk import walk
@@ -60,7 +60,7 @@ def with_extra_images(found: Found, top: Path, options: BuildOptions) -> Found:
         check_file_name(name)
         files = _files(top, folder, name, options)
         by_split = found.splits is not None and any(files.splits())
-        pairs = pair(_identities(found, by_split=by_split), _of_files(files, by_split=by_split))
+        pairs = pair(_identities(found, by_split=by_split), files.identities(by_split=by_split))
         alone = [f"{found.images[i]} (key {found.keys[i]!r})" for i in pairs.images_alone]
         problems.add_unmatched(f"Images that have no {name}", alone, SAME_KEY.format(name))
         again = [f"{files[first].path}, {files[i].path}" for first, i in pairs.again]
@@ -114,10 +114,6 @@ def _files(top: Path, folder: str, name: str, options: BuildOptions) -> FoundFil
         )
     positions = split_positions([part.context for part in parts], where=flag)
     return FoundFiles(parts, positions, split_in_key=options.split_in_key)
-
-
-def _of_files(files: FoundFiles, *, by_split: bool) -> Iterator[Identity]:
-    return zip(files.splits() if by_split else repeat(None, len(files)), files.plain(), strict=True)
 
 
 def _identities(found: Found, *, by_split: bool) -> list[Identity]:

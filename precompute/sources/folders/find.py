@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import chain, repeat
-from operator import eq
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from precompute.errors import SourceError, first_few
 from precompute.fields.file_column import mask_column
 from precompute.fields.label_column import LabelColumn
-from precompute.fields.string_column import ascend
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, ignored_files_text, unreadable_text
 from precompute.options.build_options import BuildOptions
 from precompute.options.sources import LABEL, MASK
@@ -22,7 +20,7 @@ from precompute.sources.folders.layout import LAYOUTS, Layout, find_layout
 from precompute.sources.folders.siblings import check_class_folders
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, relative
-from precompute.sources.pairs import Identity, Pairs, pair
+from precompute.sources.pairs import Pairs, pair_files
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import check_unicode_forms
@@ -210,7 +208,7 @@ def _mask_sources(found: _Folders) -> Found:
     every, pairs, split_of_files = dict[str, FoundFiles](), dict[str, Pairs](), dict[str, bool]()
     for name, parts in found.layout.beside.items():
         every[name], split_of_files[name] = _role_files(found, parts)
-        pairs[name] = _pair(images, every[name], by_split=images_split and split_of_files[name])
+        pairs[name] = pair_files(images, every[name], by_split=images_split and split_of_files[name])
     problems, notes = _check_pairs(found, images, every, pairs)
     kept = _in_all(pairs.values())
     images = images if len(kept) == len(images) else images.only(kept)
@@ -275,24 +273,3 @@ def _check_pairs(
         "Images outside of the folders of images and masks", sorted(map(found.shown, found.layout.outside)), ELSEWHERE
     )
     return problems, notes
-
-
-# Which images and masks belong together.
-
-
-def _pair(images: FoundFiles, files: FoundFiles, *, by_split: bool) -> Pairs:
-    """Match images and files by key, and by split where both have splits."""
-    if _side_by_side(images, files, by_split=by_split):
-        return Pairs(range(len(images)), range(len(files)))
-    return pair(list(_identities(images, by_split)), _identities(files, by_split))
-
-
-def _identities(files: FoundFiles, by_split: bool) -> Iterator[Identity]:
-    return zip(files.splits() if by_split else repeat(None, len(files)), files.plain(), strict=True)
-
-
-def _side_by_side(images: FoundFiles, files: FoundFiles, *, by_split: bool) -> bool:
-    """Return whether both are in the same order, so that no table of all keys is needed to pair them."""
-    if not (images.keys_are_plain and files.keys_are_plain and images.keys == files.keys and ascend(files.keys)):
-        return False
-    return not by_split or all(map(eq, images.splits(), files.splits()))

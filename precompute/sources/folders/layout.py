@@ -16,7 +16,7 @@ from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.options.of_fields import of_field
 from precompute.options.sources import LABEL, MASK
-from precompute.sources.extra_images import check_file_name
+from precompute.sources.field_names import check_file_name
 from precompute.sources.folders.siblings import find_siblings
 from precompute.sources.found_files import RoleFolder, parts_of, split_role
 from precompute.sources.split_folders import split_of
@@ -163,24 +163,24 @@ def _layout(trees: Sequence[Tree], roles: _Roles, options: BuildOptions, *, role
 def _check_suffixes(options: BuildOptions) -> None:
     for option in ("image_suffix", "mask_suffix"):
         flag, suffix = f"{option} (--{option.replace('_', '-')})", getattr(options, option)
-        if not isinstance(suffix, str) or "/" in suffix:
+        if "/" in suffix:
             raise UsageError(f"{flag}: expected the end of a file's name, '_mask' say, got {suffix!r}.")
         stem, extension = os.path.splitext(suffix)  # noqa: PTH122 (a Path named .png has no suffix)
         if extension.lower() in IMAGE_EXTENSIONS or stem.lower() in IMAGE_EXTENSIONS:
             raise UsageError(f"{flag}: expected no file extension, as in '_mask', got {suffix!r}.")
 
 
-def _given(root: Path, folder: str | Path | None, option: str) -> Path | str | None:
+def _given(root: Path, folder: str | None, option: str) -> Path | str | None:
     """Return the folder that the user named, or its bare name if it is not directly below the root."""
     if folder is None:
         return None
-    if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
+    if not folder:
         raise UsageError(f"{option} (--{option}): expected a folder, got {folder!r}.")
     path = absolute(as_path(folder) if is_url(folder) else root / folder)
     if path.is_dir():
         return path
     if not is_url(folder) and len(Path(folder).parts) == 1:
-        return str(folder)
+        return folder
     raise SourceError(f"--{option} {folder}: there is no folder {path}. Give a path below {root}, or an absolute one.")
 
 

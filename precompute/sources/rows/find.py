@@ -12,7 +12,7 @@ from precompute.fields.string_column import StringColumn
 from precompute.options.build_options import BuildOptions
 from precompute.options.sources import LABEL, MASK
 from precompute.sources.classes import given_names, labels_column
-from precompute.sources.extra_images import check_file_name, check_names
+from precompute.sources.field_names import check_file_name, check_names
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.passed_over import passed_over
 from precompute.sources.problems import check_options_of_fields

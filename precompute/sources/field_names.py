@@ -1,4 +1,4 @@
-"""Names of further images and masks, which are targets of Albumentations, too, and part of keys in records."""
+"""Names that users give to masks, further images, numbers and values: parts of keys in records."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 from precompute.errors import UsageError
-from precompute.fields.value_column import NAME
+from precompute.fields.value import WEIGHT
+from precompute.text.named import NAME
 
-__all__ = ["check_file_name", "check_names"]
+__all__ = ["check_extra_name", "check_file_name", "check_names", "check_value_name"]
 
 # What means something else to a pipeline, in examples, or as a name of a field.
 TAKEN = {
@@ -17,6 +18,7 @@ TAKEN = {
 }
 
 NOUN = {"extra_images": "images", "masks": "masks"}
+RENAME = "It becomes part of a key in the records: rename the column."
 
 
 def check_file_name(name: object, what: str = "extra_images") -> None:
@@ -29,13 +31,37 @@ def check_file_name(name: object, what: str = "extra_images") -> None:
     Raises:
         UsageError: It is no name, or has another meaning.
     """
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise UsageError(
-            f"{what}: expected a name of letters, digits and _, that begins with no digit, got {name!r:.80}. It "
-            "becomes part of a key in the records, and a target's name in the pipeline."
-        )
+    _check_form(what, name, "It becomes part of a key in the records, and a target's name in the pipeline.")
     if name in TAKEN and (what, name) != ("masks", "mask"):
         raise UsageError(f"{what}: {name} means something else; give the {NOUN[what]} another name, such as {name}_2.")
+
+
+def check_extra_name(name: object) -> None:
+    """Refuse a name that values which travel along cannot have.
+
+    Raises:
+        UsageError: It is no name, or has another meaning.
+    """
+    _check_form("extra columns", name, RENAME)
+    if name == WEIGHT:
+        raise UsageError("extra columns: weight is what a source counts in training: give --weight-column, or weights.")
+
+
+def check_value_name(name: object) -> None:
+    """Refuse a name that learnt numbers cannot have.
+
+    Raises:
+        UsageError: It is no name, or has another meaning.
+    """
+    _check_form("value columns", name, RENAME, " and is not weight")
+
+
+def _check_form(what: str, name: object, remedy: str, not_weight: str = "") -> None:
+    if not isinstance(name, str) or not NAME.fullmatch(name) or (not_weight and name == WEIGHT):
+        raise UsageError(
+            f"{what}: expected a name of letters, digits and _, that begins with no digit{not_weight}, got "
+            f"{name!r:.80}. {remedy}"
+        )
 
 
 def check_names(names: Iterable[str]) -> None:
