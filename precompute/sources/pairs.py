@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import eq
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from precompute.fields.string_column import ascend
 from precompute.sources.found_files import FoundFiles, Identity
 from precompute.sources.unicode_forms import UnicodeForms
 
-__all__ = ["Pairs", "pair", "pair_files"]
+__all__ = ["Pairs", "files_of", "in_all", "pair", "pair_files"]
 
 
 class Pairs(NamedTuple):
@@ -63,3 +63,19 @@ def _join_forms(images: set[Identity], file_of: dict[Identity, int]) -> None:
             found = free.find(identity[1])
             if found != identity[1]:
                 file_of.setdefault((split, found), file_of.pop(identity))
+
+
+def in_all(pairs: Collection[Pairs]) -> Sequence[int]:
+    """Return the positions of the images that have a file of each kind."""
+    first, *others = (one.images for one in pairs)
+    if all(isinstance(one, range) for one in (first, *others)):
+        return first
+    return sorted(set(first).intersection(*others))
+
+
+def files_of(files: FoundFiles, pairs: Pairs, kept: Sequence[int]) -> FoundFiles:
+    """Return the files of images at some positions, in their order."""
+    if isinstance(pairs.files, range) and len(kept) == len(files):
+        return files
+    file_of = dict(zip(pairs.images, pairs.files, strict=True))
+    return files.only([file_of[i] for i in kept])

@@ -40,12 +40,13 @@ class Problems:
 
     Args:
         heading: First line of the message: what cannot be used.
+        tell: Place of an entry → its name in messages; called for listed entries only.
     """
 
-    def __init__(self, heading: str) -> None:
-        self._heading = heading
+    def __init__(self, heading: str, tell: Callable[[Any], str] = str) -> None:
+        self._heading, self._tell = heading, tell
         self._texts: list[str] = []
-        self._lines: dict[ProblemKind, list[str]] = {}
+        self._entries: dict[ProblemKind, list[tuple[Any, str]]] = {}
 
     def add(self, what: str, places: Sequence[Any], remedy: str, tell: Callable[[Any], str] = str) -> Problems:
         """Add a problem with a line for each place, listed by `first_few`; without places, add nothing."""
@@ -57,14 +58,18 @@ class Problems:
         """Add a problem as a sentence."""
         self._texts.append(text)
 
-    def add_entry(self, wrong: WrongEntry, where: str) -> None:
+    def add_entry(self, wrong: WrongEntry, place: Any) -> None:
         """Add one wrong entry to those of its kind, with its place."""
-        self._lines.setdefault(wrong.kind, []).append(f"{where}: {wrong}")
+        self._entries.setdefault(wrong.kind, []).append((place, str(wrong)))
 
     def add_unmatched(self, what: str, lines: Sequence[str], remedy: str) -> None:
         """Add files without a partner, such as images without masks, with a line for each; see `leave_out`."""
         if lines:
-            self._lines[ProblemKind(what, remedy, True)] = list(lines)
+            self._entries[ProblemKind(what, remedy, True)] = [(None, line) for line in lines]
+
+    def _line(self, entry: tuple[Any, str]) -> str:
+        place, text = entry
+        return text if place is None else f"{self._tell(place)}: {text}"
 
     def leave_out(self, options: BuildOptions, num_images: int, hint: str = "") -> list[str]:
         """Return notes on files without a partner; if there are more than accepted, they become problems.
@@ -74,12 +79,12 @@ class Problems:
             num_images: Number of images; the accepted number may be a share of it.
             hint: Hint at what may be wrong with all of them.
         """
-        unmatched = {kind: self._lines.pop(kind) for kind in list(self._lines) if kind.is_unmatched}
+        unmatched = {kind: self._entries.pop(kind) for kind in list(self._entries) if kind.is_unmatched}
         number = sum(map(len, unmatched.values()))
         if number <= options.allowed_unmatched(num_images):
-            return [_note_left_out(kind.what, lines) for kind, lines in unmatched.items()]
-        for kind, lines in unmatched.items():
-            self.add(kind.what, lines, kind.remedy)
+            return [self._note_left_out(kind.what, entries) for kind, entries in unmatched.items()]
+        for kind, entries in unmatched.items():
+            self.add(kind.what, entries, kind.remedy, self._line)
         self._texts += [hint] if hint else []
         self.add_text(
             f"To leave {'it' if number == 1 else 'them'} out: --skip-unmatched {number} "
@@ -87,18 +92,17 @@ class Problems:
         )
         return []
 
+    def _note_left_out(self, what: str, entries: Sequence[tuple[Any, str]]) -> str:
+        told = {f"{what[:1].lower()}{what[1:]} (--skip-unmatched)": len(entries)}
+        text = f"{what}, left out ({len(entries):,}):\n{first_few(entries, tell=self._line)}"
+        return SummarizedNote(text, left_out=told, is_whole=False)
+
     def check(self) -> None:
         """Raise a SourceError with all problems, if there are any."""
-        for kind, lines in self._lines.items():
-            self.add(kind.what, lines, kind.remedy)
+        for kind, entries in self._entries.items():
+            self.add(kind.what, entries, kind.remedy, self._line)
         if self._texts:
             raise SourceError("\n".join([self._heading, *self._texts]))
-
-
-def _note_left_out(what: str, lines: Sequence[str]) -> str:
-    told = {f"{what[:1].lower()}{what[1:]} (--skip-unmatched)": len(lines)}
-    text = f"{what}, left out ({len(lines):,}):\n{first_few(lines)}"
-    return SummarizedNote(text, left_out=told, is_whole=False)
 
 
 def check_options_of_fields(

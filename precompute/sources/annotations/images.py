@@ -68,6 +68,11 @@ class FoundImages:
         """Plain paths of images that the user left out."""
         return {image.place for image in self.excluded}
 
+    def strangers(self, files: Mapping[str, Path]) -> list[str]:
+        """Return the files that belong to no image, not even to one that was left out; see `match_files`."""
+        known = {image.place for image in self.images} | self.excluded_places | self.left_out
+        return [str(path) for place, path in files.items() if place not in known]
+
     def left_out_note(self, given: str | None) -> list[str]:
         """Return the note on images that were left out."""
         return unnamed_note(len(self.left_out), f"--annotations {given} does not name")
@@ -272,8 +277,7 @@ def check_partners(
     """
     images = list(images)
     paired = [image for image in images if image.place in files]
-    there = {image.place for image in found.images} | found.excluded_places | found.left_out
-    alone = [str(path) for place, path in files.items() if all_files and place not in there]
+    alone = found.strangers(files) if all_files else []
     lacking = [path_below(found.top, image.path) for image in images if image.place not in files]
     problems = Problems(f"{found.top}: images and annotations do not fit together.")
     problems.add_unmatched("Images without an annotation", lacking, without)

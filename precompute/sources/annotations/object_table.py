@@ -7,7 +7,6 @@ Sides count edges. Coordinates of keypoints name pixels, as in COCO files: half 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from precompute.sources.classes import given_names
 from precompute.sources.found import Found
 from precompute.sources.found_objects import FoundObject, boxes_of_images, chosen_skeleton, number_objects
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
+from precompute.sources.rows.cells import is_empty
 from precompute.sources.rows.objects import DEFAULT_CLASS
 from precompute.sources.split_folders import split_of
 from precompute.sources.tables.columns import USUAL, usual_columns
@@ -155,16 +155,12 @@ def _columns(table: Table, options: BuildOptions) -> _Columns:
     )
 
 
-def _is_empty(cell: Any) -> bool:
-    return cell is None or cell == "" or cell != cell
-
-
 def _is_blank(row: Row) -> bool:
-    return all(map(_is_empty, row.values()))
+    return all(map(is_empty, row.values()))
 
 
 def _name_of(row: Row, columns: _Columns) -> str:
-    return "" if _is_empty(row[columns.image]) else str(row[columns.image])
+    return "" if is_empty(row[columns.image]) else str(row[columns.image])
 
 
 def _images(
@@ -176,7 +172,8 @@ def _images(
         SourceError: Something is wrong with rows; the message names the lines.
     """
     images: dict[str, NamedImage] = {}
-    wrong = defaultdict[ProblemKind, list[tuple[int, str]]](list)
+    missing: dict[str, tuple[WrongEntry, int]] = {}  # each once, whatever objects it has
+    problems = Problems(f"{table.path}: the table cannot be used as it is.", table.where)
     for i, row in enumerate(rows):
         if _is_blank(row):
             continue
@@ -190,20 +187,20 @@ def _images(
                 raise WrongEntry(NO_SPLIT, f"{split!r}, and {image.split!r}")
             image.split = image.split or split
             image.objects += _objects(columns, row)
-        except WrongEntry as problem:
-            wrong[problem.kind].append((i, str(problem)))
-    problems = Problems(f"{table.path}: the table cannot be used as it is.")
-    missing = {text: f"{table.where(i)}: {text}" for i, text in reversed(wrong.pop(MISSING, []))}  # once an image
-    problems.add_unmatched(MISSING.what, list(reversed(missing.values())), MISSING.remedy)
+        except WrongEntry as wrong:
+            if wrong.kind is MISSING:
+                missing.setdefault(str(wrong), (wrong, i))
+            else:
+                problems.add_entry(wrong, i)
+    for first, i in missing.values():
+        problems.add_entry(first, i)
     notes = problems.leave_out(options, len(images) + len(missing))
-    for kind, lines in wrong.items():
-        problems.add(kind.what, lines, kind.remedy, lambda line: f"{table.where(line[0])}: {line[1]}")
     problems.check()
     return sorted(images.values(), key=lambda image: image.image.key), notes
 
 
 def _split_of(row: Row, columns: _Columns) -> str | None:
-    if columns.split is None or _is_empty(row[columns.split]):
+    if columns.split is None or is_empty(row[columns.split]):
         return None
     split = split_of(str(row[columns.split]))
     if split is None:
@@ -232,7 +229,7 @@ def _objects(columns: _Columns, row: Row) -> list[FoundObject]:
 
 def _text(cell: Any) -> str:
     """Return the text of a class. Typed tables hold integers as floats where a column has empty cells."""
-    if _is_empty(cell):
+    if is_empty(cell):
         return ""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
@@ -248,7 +245,7 @@ def _point(row: Row, names: tuple[str, str, str | None]) -> tuple[float, float, 
 def _number(row: Row, name: str) -> float | None:
     """Return the number of a cell; None where it is empty."""
     cell = row[name]
-    if _is_empty(cell) or (isinstance(cell, str) and cell.lower() in UNKNOWN):
+    if is_empty(cell) or (isinstance(cell, str) and cell.lower() in UNKNOWN):
         return None
     try:
         number = math.nan if isinstance(cell, bool) else float(cell)

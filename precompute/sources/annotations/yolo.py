@@ -29,7 +29,7 @@ from precompute.sources.annotations.yolo_data import (
     CLASS_LISTS,
     YAML,
     DataYaml,
-    NamedImages,
+    ListedImages,
     Numbering,
     find_numbering,
     find_skeleton,
@@ -151,7 +151,7 @@ def _notes(
 # Images that data.yaml names.
 
 
-def _named(top: Path, data: DataYaml) -> NamedImages:
+def _named(top: Path, data: DataYaml) -> ListedImages:
     """Return the images that the user's data.yaml names.
 
     Raises:
@@ -244,12 +244,10 @@ def _is_other(parts: tuple[str, ...], name: str, labels: Path) -> bool:
 def _check_unmatched(found: FoundImages, files: dict[str, Path], options: BuildOptions) -> list[str]:
     """Return notes on text files that are left out, or refuse them."""
     there = {image.place for image in found.images}
-    known = there | found.left_out | found.excluded_places
-    alone = [str(path) for place, path in files.items() if place not in known]
     problems = Problems(f"{found.top}: images and labels (YOLO) do not fit together.")
     problems.add_unmatched(
         "Text files without an image",
-        alone,
+        found.strangers(files),
         "Expected an image of the same name, in images/ where these are in labels/; remove the others.",
     )
     notes = problems.leave_out(options, len(there))

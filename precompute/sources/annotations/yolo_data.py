@@ -32,7 +32,7 @@ __all__ = [
     "CLASS_LISTS",
     "YAML",
     "DataYaml",
-    "NamedImages",
+    "ListedImages",
     "Numbering",
     "find_numbering",
     "find_skeleton",
@@ -49,7 +49,7 @@ NUMBER = re.compile("0|[1-9][0-9]{0,3}")
 
 
 @dataclass
-class NamedImages:
+class ListedImages:
     """The images that the entries of a data.yaml name.
 
     Attributes:
@@ -93,9 +93,9 @@ class DataYaml:
     flip_idx: list[int] | None = None
 
     @cached_property
-    def named(self) -> NamedImages:
+    def named(self) -> ListedImages:
         """The images that all entries name."""
-        named = NamedImages()
+        named = ListedImages()
         for split, key, entry in ((split, *one) for split, entries in self.entries.items() for one in entries):
             place = _place(entry, self.starts)
             if place is None:

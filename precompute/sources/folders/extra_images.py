@@ -6,19 +6,17 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
-from operator import add
 from pathlib import Path
 from typing import Any
 
 from precompute.errors import SourceError, first_few
 from precompute.fields.file_column import ExtraImageColumn
-from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.field_names import check_file_name, check_names
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFiles, Identity, parts_of, split_role
-from precompute.sources.pairs import pair
+from precompute.sources.pairs import Pairs, files_of, in_all, pair
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_of, split_positions
 from precompute.sources.walk import walk
@@ -55,32 +53,25 @@ def with_extra_images(found: Found, top: Path, options: BuildOptions) -> Found:
         found.problems.check()
     check_names([*(one.column.own_name for one in found.fields), *(options.extra_images or {})])
     problems, notes = Problems(f"{top}: images and further images do not fit together."), list[str]()
-    kept, columns = [True] * len(found.keys), dict[str, tuple[Sequence[str], Sequence[int]]]()
+    every, pairs = dict[str, FoundFiles](), dict[str, Pairs]()
     for name, folder in (options.extra_images or {}).items():
         check_file_name(name)
-        files = _files(top, folder, name, options)
+        every[name] = files = _files(top, folder, name, options)
         by_split = found.splits is not None and any(files.splits())
-        pairs = pair(_identities(found, by_split=by_split), files.identities(by_split=by_split))
-        alone = [f"{found.images[i]} (key {found.keys[i]!r})" for i in pairs.images_alone]
+        pairs[name] = of = pair(_identities(found, by_split=by_split), files.identities(by_split=by_split))
+        alone = [f"{found.images[i]} (key {found.keys[i]!r})" for i in of.images_alone]
         problems.add_unmatched(f"Images that have no {name}", alone, SAME_KEY.format(name))
-        again = [f"{files[first].path}, {files[i].path}" for first, i in pairs.again]
+        again = [f"{files[first].path}, {files[i].path}" for first, i in of.again]
         problems.add(f"Files of {name} for one image", again, "Expected one an image; rename or move the others.")
-        if pairs.files_alone:
-            without = [files[i].path for i in pairs.files_alone]
+        if of.files_alone:
+            without = [files[i].path for i in of.files_alone]
             notes.append(
                 SummarizedNote(f"{name} without an image, passed over ({len(without):,}):\n{first_few(without)}")
             )
-        for i in pairs.images_alone:
-            kept[i] = False
-        place = dict(zip(pairs.images, pairs.files, strict=True))
-        paths = files.paths(found.root)
-        columns[name] = (
-            [paths[place[i]] if i in place else "" for i in range(len(found.keys))],
-            [files.num_bytes[place[i]] if i in place else 0 for i in range(len(found.keys))],
-        )
     notes += problems.leave_out(options, len(found.keys))
     problems.check()
-    return _with_columns(found, kept, columns, notes)
+    kept = in_all(pairs.values())
+    return _with_files(found, kept, {name: files_of(files, pairs[name], kept) for name, files in every.items()}, notes)
 
 
 def _files(top: Path, folder: str, name: str, options: BuildOptions) -> FoundFiles:
@@ -132,25 +123,20 @@ def _without_split(key: str, split: str | None) -> str | None:
     return None if at is None else "/".join([*folders[:at], *folders[at + 1 :], stem])
 
 
-def _with_columns(
-    found: Found, kept: Sequence[bool], columns: Mapping[str, tuple[Sequence[str], Sequence[int]]], notes: Sequence[str]
-) -> Found:
-    """Return the sources that are kept, with further columns: name → path and size of each file."""
-    positions = [i for i, is_kept in enumerate(kept) if is_kept]
+def _with_files(found: Found, kept: Sequence[int], files: Mapping[str, FoundFiles], notes: Sequence[str]) -> Found:
+    """Return the sources at some positions, with a column for each kind of files."""
 
     def of_kept(values: Sequence[Any]) -> list[Any]:
-        return [values[i] for i in positions]
+        return [values[i] for i in kept]
 
-    num_bytes: Sequence[int] = found.num_bytes
-    for _, sizes in columns.values():
-        num_bytes = array("q", map(add, num_bytes, sizes))
-    further = [ExtraImageColumn(name=name, values=StringColumn(of_kept(paths))) for name, (paths, _) in columns.items()]
-    fields = [one._replace(column=one.column.take(positions)) for one in found.fields]
+    further = (ExtraImageColumn(name=name, values=of.paths(found.root)) for name, of in files.items())
+    fields = [one._replace(column=one.column.take(kept)) for one in found.fields]
+    sizes = zip(of_kept(found.num_bytes), *(of.num_bytes for of in files.values()), strict=True)
     return replace(
         found,
         keys=of_kept(found.keys),
         images=of_kept(found.images),
-        num_bytes=array("q", of_kept(num_bytes)),
+        num_bytes=array("q", map(sum, sizes)),
         fields=[*fields, *map(FoundColumn, further)],
         splits=None if found.splits is None else of_kept(found.splits),
         groups=None if found.groups is None else of_kept(found.groups),

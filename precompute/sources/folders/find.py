@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from precompute.sources.folders.layout import LAYOUTS, Layout, find_layout
 from precompute.sources.folders.siblings import check_class_folders
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, relative
-from precompute.sources.pairs import Pairs, pair_files
+from precompute.sources.pairs import Pairs, files_of, in_all, pair_files
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import check_unicode_forms
@@ -210,9 +210,9 @@ def _mask_sources(found: _Folders) -> Found:
         every[name], split_of_files[name] = _role_files(found, parts)
         pairs[name] = pair_files(images, every[name], by_split=images_split and split_of_files[name])
     problems, notes = _check_pairs(found, images, every, pairs)
-    kept = _in_all(pairs.values())
+    kept = in_all(pairs.values())
     images = images if len(kept) == len(images) else images.only(kept)
-    masks = {name: _of_images(files, pairs[name], kept) for name, files in every.items()}
+    masks = {name: files_of(files, pairs[name], kept) for name, files in every.items()}
     in_splits = [images] * images_split + [masks[name] for name, there in split_of_files.items() if there]
     labels = [_labels(found, images, problems)] if LABEL in found.options.targets else []
     columns = [mask_column(name, files.paths(found.base)) for name, files in masks.items()]
@@ -226,22 +226,6 @@ def _mask_sources(found: _Folders) -> Found:
         num_bytes=array("q", map(sum, sizes)),
         notes=notes,
     )
-
-
-def _in_all(pairs: Collection[Pairs]) -> Sequence[int]:
-    """Return the positions of the images that have all their files."""
-    first, *others = (one.images for one in pairs)
-    if all(isinstance(one, range) for one in (first, *others)):
-        return first
-    return sorted(set(first).intersection(*others))
-
-
-def _of_images(files: FoundFiles, pairs: Pairs, kept: Sequence[int]) -> FoundFiles:
-    """Return the files of some images, in their order."""
-    if isinstance(pairs.files, range) and len(kept) == len(files):
-        return files
-    file_of = dict(zip(pairs.images, pairs.files, strict=True))
-    return files.only([file_of[i] for i in kept])
 
 
 def _role_files(found: _Folders, parts: list[RoleFolder]) -> tuple[FoundFiles, bool]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from precompute.errors import SourceError, first_few
 from precompute.text.format import format_count
 
-__all__ = ["Cells", "NamedCells", "Rows"]
+__all__ = ["Cells", "NamedCells", "Rows", "is_empty"]
 
 
 class Cells(NamedTuple):
@@ -47,7 +47,7 @@ class Cells(NamedTuple):
         """
         if set(map(type, self.values)) <= {str} and (all(self.values) or not texts_too):
             return
-        empty = [i for i, value in enumerate(self.values) if _is_empty(value, texts_too)]
+        empty = [i for i, value in enumerate(self.values) if is_empty(value, texts_too=texts_too)]
         if empty:
             raise SourceError(
                 f"{self.called}: {len(empty):,} of {format_count(len(self.values), 'cell is', 'cells are')} empty:\n"
@@ -58,7 +58,8 @@ class Cells(NamedTuple):
 NamedCells: TypeAlias = Sequence[tuple[str, Cells]]  # columns, each with a name of its own
 
 
-def _is_empty(value: Any, texts_too: bool) -> bool:
+def is_empty(value: Any, *, texts_too: bool = True) -> bool:
+    """Return whether a cell is empty: None, NaN, an empty text."""
     if isinstance(value, str):
         return texts_too and not value
     return value is None or (isinstance(value, float) and value != value)
