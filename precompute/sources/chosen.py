@@ -73,11 +73,7 @@ def _name_colors(sources: Sources, options: BuildOptions) -> Sources:
 
 
 def _drop_empty(sources: Sources) -> Sources:
-    """Return the sources that have objects.
-
-    Raises:
-        UsageError: These sources cannot have objects.
-    """
+    """Return the sources that have objects."""
     counts = next((column.counts for column in sources.targets if column.counts is not None), None)
     if counts is None:
         raise UsageError("drop_empty: it leaves out images without boxes; these sources have no boxes.")
@@ -90,11 +86,7 @@ def _drop_empty(sources: Sources) -> Sources:
 
 
 def _choose_target(sources: Sources, options: BuildOptions) -> Sources:
-    """Return the sources with the requested target made from their objects.
-
-    Raises:
-        UsageError: The target cannot be made from these sources.
-    """
+    """Return the sources with the requested target made from their objects."""
     column = next((column for column in sources.targets if column.can_be), None)
     if column is None:
         target = options.target
@@ -112,11 +104,7 @@ def _choose_target(sources: Sources, options: BuildOptions) -> Sources:
 
 
 def _check_target(sources: Sources, options: BuildOptions) -> None:
-    """Refuse sources with other targets than requested, and options for keypoints where there are none.
-
-    Raises:
-        UsageError: The targets are others, or there are no keypoints for such an option.
-    """
+    """Refuse sources with other targets than requested, and options for keypoints where there are none."""
     lacking = [word for word in options.targets if not any(is_meant(word, column) for column in sources.targets)]
     if lacking and len(options.targets) == 1:
         raise UsageError(
@@ -156,11 +144,7 @@ def _shown(column: Column) -> str:
 
 
 def _check_fields(sources: Sources, options: BuildOptions) -> None:
-    """Refuse options for targets that are not there, and those for which several could be meant.
-
-    Raises:
-        UsageError: There is such an option.
-    """
+    """Refuse options for targets that are not there, and those for which several could be meant."""
     classes = [column.name for column in sources.targets if column.has_classes]
     also = [LABEL] if any(column.is_of_image for column in sources.targets) else []
     check_options_of_fields(options, ("class_names",), classes, "classes", also)
@@ -168,11 +152,7 @@ def _check_fields(sources: Sources, options: BuildOptions) -> None:
 
 
 def _check_numbers(sources: Sources, options: BuildOptions) -> None:
-    """Refuse options for learnt numbers where there are no such numbers.
-
-    Raises:
-        UsageError: There are such options.
-    """
+    """Refuse options for learnt numbers where there are no such numbers."""
     learnt = [column.own_name for column in sources.targets if "mirror_negates" in column.own_options]
     unknown = [name for name in options.mirror_negates or [] if name not in learnt]
     if unknown:
@@ -252,11 +232,7 @@ def _group(expression: re.Pattern[str], key: str) -> str:
 
 
 def _check_names(sources: Sources) -> None:
-    """Refuse sources with a name that no text file can hold.
-
-    Raises:
-        SourceError: Paths, classes or groups are not UTF-8; the message names the first.
-    """
+    """Refuse sources with a name that no text file can hold."""
     root = [] if sources.root is None else [sources.root.as_posix()]
     groups = [group for group in set(sources.groups or ()) if group is not None]
     texts = (column.texts() for column in sources.columns.values())

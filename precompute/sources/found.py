@@ -141,11 +141,7 @@ def _compact(texts: Sequence[str]) -> StringColumn:
 
 
 def _order_once(found: Found) -> list[int]:
-    """Return the positions of sources in the order of their keys, which must be unique.
-
-    Raises:
-        SourceError: Several sources have the same key; the message lists all problems so far.
-    """
+    """Return the positions of sources in the order of their keys, which must be unique."""
     keys, images, splits = list(found.keys), found.images, found.splits
     order = sorted(range(len(keys)), key=keys.__getitem__)
     same = [(a, b) for a, b in pairwise(order) if keys[a] == keys[b]]

@@ -212,11 +212,7 @@ def boxes_of_images(
 def _check_points(
     column: BoxColumn, keys: Sequence[str], skeleton: Skeleton, where: str
 ) -> tuple[BoxColumn, list[str]]:
-    """Mark keypoints outside of their images as not labelled, and count them.
-
-    Raises:
-        SourceError: Coordinates are not numbers, visibility is not 0, 1 or 2, or no point is labelled.
-    """
+    """Mark keypoints outside of their images as not labelled, and count them."""
     points: Any = column.points
     of_object = np.repeat(np.arange(len(column)), column.counts)
     visibility = points[..., 2]

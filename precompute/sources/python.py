@@ -224,11 +224,7 @@ def _list_of(name: str, column: Any) -> list[Any]:
 
 
 def _check_indexes(columns: Mapping[str, Any]) -> None:
-    """Check that columns of tables have the same index, since entries belong together by position.
-
-    Raises:
-        UsageError: The indexes of two columns differ; the message names the first five positions.
-    """
+    """Check that columns of tables have the same index, since entries belong together by position."""
     indexes = {name: index for name, column in columns.items() if (index := _index_of(column)) is not None}
     for name, index in indexes.items():
         first = next(iter(indexes))
@@ -272,11 +268,7 @@ def _mapping(what: str, given: Any) -> Mapping[Any, Any]:
 
 
 def _by_name(what: str, of_sources: Sequence[Mapping[str, Any]], keys: Sequence[Any]) -> dict[str, list[Any]]:
-    """Return one list for each name from the dictionaries of all sources.
-
-    Raises:
-        UsageError: The sources do not all have the same names.
-    """
+    """Return one list for each name from the dictionaries of all sources."""
     names = list(of_sources[0]) if of_sources else []
     for i, of_source in enumerate(of_sources):
         if of_source.keys() != of_sources[0].keys():

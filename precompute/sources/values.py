@@ -66,9 +66,6 @@ def _numbers_of(name: str, cells: Cells, options: BuildOptions) -> ValueColumn:
         name: Name of the numbers.
         cells: Cell of each source; None, NaN, an empty text or ``nan`` where the number is missing.
         options: Options for missing values, and for numbers that change their sign under mirroring.
-
-    Raises:
-        SourceError: Some are not finite numbers, or are missing and not kept.
     """
     values, found = cells.values, array("d", map(_number, cells.values))
     missing = [i for i, value in enumerate(found) if value != value and _is_missing(values[i])]
@@ -90,11 +87,7 @@ def _numbers_of(name: str, cells: Cells, options: BuildOptions) -> ValueColumn:
 
 
 def _weights_of(cells: Cells) -> ValueColumn:
-    """Return weights of sources; texts are read as numbers.
-
-    Raises:
-        SourceError: Some are missing, or are not numbers of 0 or more.
-    """
+    """Return weights of sources; texts are read as numbers."""
     found = array("d", map(_number, cells.values))
     wrong = [i for i, number in enumerate(found) if not number >= 0]
     if wrong:
@@ -121,12 +114,7 @@ def _number(value: Any) -> float:
 
 
 def _column_of_values(name: str, cells: Cells) -> ValueColumn:
-    """Return a column of typed values; NumPy's types are accepted, and bools become 0 and 1.
-
-    Raises:
-        SourceError: Values are missing.
-        UsageError: Values have several types, or a type that records cannot hold.
-    """
+    """Return a column of typed values; NumPy's types are accepted, and bools become 0 and 1."""
     cells.check_filled(MISSING, texts_too=False)
     values, tell = cells.values, cells.tell
     kinds = [_type_of(value) for value in values]

@@ -268,11 +268,7 @@ def _foreign_names(folder: Folder) -> list[str]:
 
 
 def _check_faults(top: Path, faults: Mapping[str, str]) -> None:
-    """Refuse a tree in which something cannot be used.
-
-    Raises:
-        SourceError: There are faults; the message names each path and what is wrong with it.
-    """
+    """Refuse a tree in which something cannot be used."""
     unreadable = [f"{path}: {why}" for path, why in faults.items() if why not in REMEDIES]
     problems = [("folders or files that cannot be read", unreadable, "Give yourself the right to read them.")]
     for fault, (what, remedy) in REMEDIES.items():

@@ -163,10 +163,6 @@ class Sources:
         """Return the full paths of the files beside the image of a source."""
         return [self.path(path) for column in self.columns.values() for path in column.files(column[i])]
 
-    def classes(self, i: int) -> tuple[int, ...]:
-        """Return the known classes of a source, those of its objects too."""
-        return next((column.classes(i) for column in self.targets), ())
-
     def image_classes(self, i: int) -> tuple[int, ...]:
         """Return the classes of the image of a source as a whole."""
         return next((column.classes(i) for column in self.targets if column.is_of_image), ())

@@ -112,11 +112,7 @@ def _sides(annotation: Json) -> tuple[float, float, float, float]:
 def _masks(
     top: Path, images: Sequence[Sequence[FoundObject]], sizes: Sequence[Size], keys: Sequence[str], names: list[str]
 ) -> FoundColumn:
-    """Return the masks of objects; objects whose mask holds no pixel are left out.
-
-    Raises:
-        SourceError: All objects are left out.
-    """
+    """Return the masks of objects; objects whose mask holds no pixel are left out."""
     kept = [[one for one in of_image if one.shape is not None] for of_image in images]
     empty = [
         f"{key}: annotation {one.number}"
@@ -164,10 +160,6 @@ def _find_skeleton(
 
     Keypoints are read where categories name some, unless boxes are asked for. Categories without keypoints, and their
     annotations, are then left out of the files.
-
-    Raises:
-        SourceError: Categories have different keypoints, or there are none and keypoints are asked for.
-        UsageError: Names or pairs of the options do not fit the files.
     """
     named = [(file, category) for file in files for category in file.categories if category.get("keypoints")]
     if options.target in ("boxes", "instances", "mask") or not named:
@@ -243,9 +235,6 @@ def _points_of(annotation: Json, skeleton: Skeleton) -> NDArray[np.float32]:
     """Return x, y, visibility of an annotation's keypoints in turn, counted by edges.
 
     If an annotation has no keypoints, none of its points is labelled.
-
-    Raises:
-        WrongEntry: Keypoints are not 3 · K numbers.
     """
     given = annotation.get("keypoints") or [0] * (3 * len(skeleton))
     if not _are_numbers(given) or len(given) != 3 * len(skeleton):

@@ -166,11 +166,7 @@ def _name_of(row: Row, columns: _Columns) -> str:
 def _images(
     table: Table, columns: _Columns, rows: Sequence[Row], there: NamedImages, top: Path, options: BuildOptions
 ) -> tuple[list[NamedImage], list[str]]:
-    """Return the images that the table names, sorted by key, each with its objects; and notes on what is left out.
-
-    Raises:
-        SourceError: Something is wrong with rows; the message names the lines.
-    """
+    """Return the images that the table names, sorted by key, each with its objects; and notes on what is left out."""
     images: dict[str, NamedImage] = {}
     missing: dict[str, tuple[WrongEntry, int]] = {}  # each once, whatever objects it has
     problems = Problems(f"{table.path}: the table cannot be used as it is.", table.where)

@@ -152,11 +152,7 @@ def _notes(
 
 
 def _named(top: Path, data: DataYaml) -> ListedImages:
-    """Return the images that the user's data.yaml names.
-
-    Raises:
-        SourceError: An entry leads nowhere, or out of the given folder.
-    """
+    """Return the images that the user's data.yaml names."""
     named = data.named
     if not data.entries:
         named.folders[f"{data.starts[0].resolve().as_posix()}/"] = ""

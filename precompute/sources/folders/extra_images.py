@@ -75,11 +75,7 @@ def with_extra_images(found: Found, top: Path, options: BuildOptions) -> Found:
 
 
 def _files(top: Path, folder: str, name: str, options: BuildOptions) -> FoundFiles:
-    """Return the files of one name.
-
-    Raises:
-        SourceError: There is no such folder, or nothing in it.
-    """
+    """Return the files of one name."""
     path = _path_of(top, folder)
     if path is None:
         role = folder.strip("/").lower()

@@ -113,11 +113,7 @@ def _are_names(images: Path | str | None, masks: Mapping[str, Path | str | None]
 
 
 def _check_apart(image_dir: Path, mask_dirs: Mapping[str, Path]) -> None:
-    """Refuse one folder for several masks, or for one of several masks and the images.
-
-    Raises:
-        UsageError: There is such a folder.
-    """
+    """Refuse one folder for several masks, or for one of several masks and the images."""
     seen = {image_dir: "images"}
     for name, folder in mask_dirs.items():
         if folder in seen:

@@ -50,12 +50,7 @@ Objects = list[list[FoundObject]]
 
 
 def _read_objects(cells: Cells, what: str, keys: Sequence[str], names: list[str] | None) -> tuple[Objects, Classes]:
-    """Return the objects of each image, ``"boxes"`` or ``"instances"``, with class indices and flags as a number.
-
-    Raises:
-        UsageError: A row has a wrong form.
-        SourceError: A class is not among the names, or there is no object at all.
-    """
+    """Return the objects of each image, ``"boxes"`` or ``"instances"``, with class indices and flags as a number."""
     cells.check_filled(f"Expected a list of {NOUN[what]} in each, which may be empty: [].")
     rows = [list(_rows(of_image, what, key)) for of_image, key in zip(cells.values, keys, strict=True)]
     if not any(rows):

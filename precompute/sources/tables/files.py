@@ -219,12 +219,7 @@ def _open_json_lines(path: Path, text: str) -> Table:
 
 
 def _open_parquet(path: Path, content: bytes | None) -> Table:
-    """Open a Parquet file: from `content`, or else from the disk, of which only the needed parts are read.
-
-    Raises:
-        UsageError: pyarrow is not installed.
-        SourceError: It is no Parquet file.
-    """
+    """Open a Parquet file: from `content`, or else from the disk, of which only the needed parts are read."""
     try:
         import pyarrow
         from pyarrow import parquet

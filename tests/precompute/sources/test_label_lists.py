@@ -34,7 +34,7 @@ def test_lists_tuples_and_sets_of_names(tmp_path: Path) -> None:
     assert found.class_names == ["bee", "cat", "dog"]
     assert label_sets_of(found) == [(1, 2), (), (0,), (1,)]
     assert label_sets_of(found.take([2, 0])) == [(0,), (1, 2)]
-    assert [found.classes(i) for i in range(4)] == label_sets_of(found)
+    assert [found.targets[0].classes(i) for i in range(4)] == label_sets_of(found)
 
 
 def test_order_of_the_classes_and_numbers(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def project(folder: Path, **changes: Any) -> Path:
 def test_the_name_of_a_project_is_no_class(tmp_path: Path) -> None:
     sources = find(project(tmp_path), BuildOptions())
     assert sources.class_names == ["cat", "b"]
-    assert [sources.classes(i) for i in range(2)] == [(0,), (1,)]
+    assert [sources.targets[0].classes(i) for i in range(2)] == [(0,), (1,)]
     assert any("The category 'animals' is no class" in note for note in sources.notes)
 
 
