@@ -180,9 +180,10 @@ def decode_as_stored(content: bytes, alpha: str = "opaque") -> NDArray[Any]:
     values = values.astype(WIDER.get(values.dtype.name, values.dtype.newbyteorder("=")), copy=False)
     fits = values.ndim == 3 and values.shape[2] in ((1, 3, 4) if values.dtype == np.uint8 else (1,))
     if values.dtype.name not in STORED_TYPES or not fits or not values.size:
+        narrower = "; save values.astype('float32')" if values.dtype == np.float64 else ""
         raise RejectedSource(
             f"holds {values.dtype} {format_shape(values.shape)}; expected uint8 of 1, 3 or 4 channels, or uint16 or "
-            "float32 of one channel"
+            f"float32 of one channel{narrower}"
         )
     if values.dtype == np.float32 and not np.isfinite(values).all():
         number = int((~np.isfinite(values)).sum())
