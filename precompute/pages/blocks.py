@@ -53,23 +53,13 @@ class Share:
     is_bad: bool = False
 
 
-@dataclass(frozen=True)
-class Heat:
-    """A cell of a table on a ground that is as strong as its value.
-
-    Attributes:
-        text: Text of the cell.
-        strength: Strength of the ground, 0 to 1.
-        is_bad: Whether the ground has the colour of what is to be mended.
-    """
+class Heat(Share):
+    """A cell of a table on a ground that is as strong as its share."""
 
     kind: ClassVar[str] = "heat"
-    text: str
-    strength: float
-    is_bad: bool = False
 
 
-Cell: TypeAlias = str | int | float | Share | Heat | Embedded | None
+Cell: TypeAlias = str | int | float | Share | Embedded | None
 
 
 @dataclass(frozen=True, kw_only=True)

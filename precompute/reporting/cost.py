@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from precompute.dataset.manifest import Manifest
+from precompute.dataset.manifest import Manifest, Split
 from precompute.pipelines.chances import Chance
 from precompute.reporting.facts import Facts
 from precompute.reporting.observing import Observed
@@ -93,12 +93,13 @@ class CostTally:
 
     Args:
         split: Name of the split.
+        listed: What the manifest lists of it.
         num_sources: Number of its sources.
         chances: Transforms of its pipeline; empty where records cannot be made again.
     """
 
-    def __init__(self, split: str, num_sources: int, chances: Sequence[Chance]) -> None:
-        self._split, self._num_sources, self._chances = split, num_sources, chances
+    def __init__(self, split: str, listed: Split, num_sources: int, chances: Sequence[Chance]) -> None:
+        self._split, self._listed, self._num_sources, self._chances = split, listed, num_sources, chances
         self._seen = 0
         self._times: dict[str, list[float]] = defaultdict(list)
         self._runs: list[list[float]] = [[] for _ in chances]
@@ -118,9 +119,9 @@ class CostTally:
                 for firing in record.trace.firings:
                     self._runs[firing.position].append(firing.seconds)
 
-    def result(self, manifest: Manifest) -> SplitCost | None:
+    def result(self) -> SplitCost | None:
         """Return the costs of the split; None where it lists no rows."""
-        listed = manifest.splits[self._split]
+        listed = self._listed
         if not listed.rows:
             return None
         num_bytes, num_rows = sum(row.num_bytes for row in listed.rows), len(listed.rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import get_args
 
@@ -283,10 +283,10 @@ def find(report: Report, out: str) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
-def findings_table(kinds: Sequence[FindingKind] = KINDS) -> Iterator[str]:
+def findings_table() -> Iterator[str]:
     """Yield the lines of the guide's table of findings, in Markdown."""
     yield "| finding | severity | when | what mends it |"
     yield "|---|---|---|---|"
-    for kind in sorted(kinds, key=lambda kind: SEVERITIES.index(kind.severity)):
+    for kind in sorted(KINDS, key=lambda kind: SEVERITIES.index(kind.severity)):
         mend = kind.mend.replace("{out}", "OUT")
         yield f"| `{kind.name}` | {kind.severity} | {kind.when} | {mend} |"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from precompute.dataset.leases import all_rows, hold_rows
 from precompute.dataset.manifest import Manifest
@@ -40,14 +40,11 @@ from precompute.reporting.source_hashes import hash_sources
 from precompute.reporting.transforms import RatesTally, VarietyTally
 from precompute.reporting.trust import collect_trust
 from precompute.storage.paths import as_path, local_path
-from precompute.table.listing import Listing
 from precompute.table.listing_file import stored_listing
 from precompute.text.format import format_count
 from precompute.text.reasons import group_reasons
 
 __all__ = ["MAX_HASHED", "report"]
-
-T = TypeVar("T")
 MAX_HASHED = 200_000  # sources, above which those that look alike are only looked for when asked
 
 
@@ -152,10 +149,10 @@ class _Collecting:
         """Return the report, from what `inspect` found."""
         with one_opencv_thread():
             tallies = [self._tallied(name) for name in self._manifest.splits]
+        rates, variety, effects, gallery, costs = ([of_split[i] for of_split in tallies] for i in range(5))
         self._note_problems()
         near = self._near_duplicates(near_duplicates, jobs)
         facts = collect_facts(inspected)
-        costs = _known(one.costs.result(self._manifest) for one in tallies)
         found = Report(
             made=datetime.now(UTC).isoformat(timespec="seconds"),
             num_sources=self._num_sources,
@@ -163,21 +160,30 @@ class _Collecting:
             findings=(),
             notes=tuple(self._notes),
             facts=facts,
-            samples=tuple(sample for one in tallies for sample in one.gallery.result()),
-            legend=merge_legends(one.gallery for one in tallies),
-            transforms=_known(one.rates.result() for one in tallies),
-            variants=_known(one.variety.result() for one in tallies),
-            effects=_known(one.effects.result() for one in tallies),
+            samples=tuple(sample for one in gallery for sample in one.result()),
+            legend=merge_legends(gallery),
+            transforms=_known(rates),
+            variants=_known(variety),
+            effects=_known(effects),
             trust=collect_trust(inspected, self._listings, near),
-            cost=collect_cost(self._manifest, facts, costs),
+            cost=collect_cost(self._manifest, facts, _known(costs)),
             damages=tuple(self._observer.damages),
         )
         return replace(found, findings=find(found, str(self._out)))
 
-    def _tallied(self, split: str) -> _Tallies:
-        tallies = _Tallies.of(split, self._manifest, self._listings[split], self._tracer)
+    def _tallied(self, split: str) -> tuple[Any, ...]:
+        """Return what is counted in a split: rates, variety, effects, gallery and costs."""
+        schema, listing = self._manifest.schema, self._listings[split]
+        chances = [] if self._tracer is None else self._tracer.pipeline(split).chances
+        tallies = (
+            RatesTally(split, chances),
+            VarietyTally(split),
+            EffectsTally(split, schema, listing.columns),
+            GalleryTally(split, schema, listing, chances),
+            CostTally(split, self._manifest.splits[split], len(listing), chances),
+        )
         for observed in self._observer.observe(split, self._num_sources, self._num_rows):
-            for tally in tallies.every:
+            for tally in tallies:
                 tally.add(observed)
         return tallies
 
@@ -216,31 +222,6 @@ class _Collecting:
         return pair if first is None or second is None else replace(pair, pictures=(first, second))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Tallies:
-    """What is counted in one split."""
-
-    rates: RatesTally
-    variety: VarietyTally
-    effects: EffectsTally
-    gallery: GalleryTally
-    costs: CostTally
-
-    @classmethod
-    def of(cls, split: str, manifest: Manifest, listing: Listing, tracer: Tracer | None) -> _Tallies:
-        chances = [] if tracer is None else tracer.pipeline(split).chances
-        return cls(
-            rates=RatesTally(split, chances),
-            variety=VarietyTally(split),
-            effects=EffectsTally(split, manifest.schema, listing.columns),
-            gallery=GalleryTally(split, manifest.schema, listing, chances),
-            costs=CostTally(split, len(listing), chances),
-        )
-
-    @property
-    def every(self) -> tuple[Any, ...]:
-        return self.rates, self.variety, self.effects, self.gallery, self.costs
-
-
-def _known(results: Iterable[T | None]) -> tuple[T, ...]:
-    return tuple(one for one in results if one is not None)
+def _known(tallies: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the results of tallies that had something to count."""
+    return tuple(result for tally in tallies if (result := tally.result()) is not None)

@@ -13,7 +13,7 @@ from precompute.text.format import format_count, format_few
 __all__ = ["trust_section"]
 
 SIZE, QUALITY = 192, 75  # of pictures of pairs
-MAX_PICTURED, MAX_LISTED, MAX_CLASSES = 24, 100, 60
+MAX_LISTED, MAX_CLASSES = 100, 60
 
 
 def trust_section(trust: Trust) -> Section:
@@ -66,7 +66,7 @@ def _near(near: NearDuplicates | None) -> Iterator[Block]:
         return
     across, within = format_count(near.across, "pair"), format_count(near.within, "pair")
     note = f"{across} across splits, {within} within train. {whole}"
-    pictured = [pair for pair in near.pairs if pair.pictures is not None][:MAX_PICTURED]
+    pictured = [pair for pair in near.pairs if pair.pictures is not None]
     if pictured:
         yield Pictures(title="Near duplicates", groups=[_group(pair) for pair in pictured], note=note)
     others = [pair for pair in near.pairs if pair not in pictured][:MAX_LISTED]

@@ -197,7 +197,7 @@ def test_rates_that_chance_does_not_explain_stand_out(page: Page) -> None:
     assert chart.count("fill: var(--bad)") == 1
     table = blocks(section, Table)[1]
     cells = {row[0]: row[3] for row in table.rows}
-    assert [name for name, cell in cells.items() if cell.strength] == ["HorizontalFlip"]
+    assert [name for name, cell in cells.items() if cell.share] == ["HorizontalFlip"]
     [note] = [note.text for note in blocks(section, Note) if "Never applied" in note.text]
     assert note == "Never applied in this sample: Never."
     assert [row[2] for row in table.rows] == ["50.0%", "50.0%", "1.0%", ""]
