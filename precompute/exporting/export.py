@@ -17,7 +17,6 @@ from precompute.errors import BuildError, UsageError, accessible, first_few
 from precompute.exporting.boxes import BOX_FORMATS, files_beside
 from precompute.exporting.exporter import TABLE, Exporter, Names
 from precompute.exporting.plain import PLAIN
-from precompute.exporting.together import FieldsTogether
 from precompute.fields.field import Field
 from precompute.images.color_modes import CHANNELS
 from precompute.options.plain_values import converts_arguments
@@ -30,7 +29,7 @@ __all__ = ["Exported", "export"]
 
 OF_TABLES = ("--label-column", "--mask-column", "--extra-image-columns", "--label-separator", "--value-columns")
 FORMATS: dict[str, tuple[type[Exporter], ...]] = {
-    "files": (*PLAIN, FieldsTogether),
+    "files": PLAIN,
     **{name: (exporter,) for name, exporter in BOX_FORMATS.items()},
 }
 

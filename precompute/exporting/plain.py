@@ -1,13 +1,12 @@
 """Records as plain files, in layouts that `precompute build` reads again: a class for each combination of fields.
 
-A new one needs its line in FILES of `precompute.exporting.export`. Fields together that none of these is for are in
-`precompute.exporting.together`.
+A new one needs its line in PLAIN.
 """
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from precompute.errors import UsageError, on_one_line
@@ -26,14 +25,16 @@ from precompute.fields.field import Field
 from precompute.images.encode import encode_mask
 from precompute.sources.split_folders import split_of
 from precompute.text.format import format_count
+from precompute.text.names import format_names
 
-__all__ = ["OWN_COLUMNS", "PLAIN", "SEPARATOR", "Files", "check_separator", "value_options"]
+__all__ = ["PLAIN"]
 
 SEPARATOR = ";"  # between the labels of one image
 OWN_COLUMNS = ("image", "key", "copy", "seed", "variant", "split")  # of the table, beside values
+LABEL, LABELS, MASK = "class", "multilabel", "mask"  # forms
 
 
-class Files(Exporter):
+class _Files(Exporter):
     """Files below one folder; or below a folder for each of several splits, which are also a column of the table.
 
     Attributes:
@@ -87,7 +88,7 @@ class Files(Exporter):
         return self._own("--extra-image-columns")
 
 
-class _ClassFiles(Files):
+class _ClassFiles(_Files):
     """One folder per class, `animals/cat/1.jpg`; the rest of the key is part of the file's name."""
 
     forms = ("class",)
@@ -128,7 +129,7 @@ class _ClassFiles(Files):
         return [*order, *self.own_options]
 
 
-class _MaskFiles(Files):
+class _MaskFiles(_Files):
     """Images and masks of equal names, `images/a.jpg` and `masks/a.png`."""
 
     forms = ("mask",)
@@ -149,14 +150,14 @@ class _MaskFiles(Files):
         return [*ignored, *classes, *self.own_options]
 
 
-class _LabelFiles(Files):
+class _LabelFiles(_Files):
     """Images alone, `images/a.jpg`: their labels are in the table."""
 
     forms = ("multilabel",)
 
     def __init__(self, fields: Sequence[Field], *, apart: bool) -> None:
         super().__init__(fields, apart=apart)
-        check_separator(self.fields[0])
+        _check_separator(self.fields[0])
 
     def layout(self, example: Example, names: Names) -> Export:
         (field,) = self.fields
@@ -169,7 +170,7 @@ class _LabelFiles(Files):
         return ["--label-separator", SEPARATOR, *self.class_names_option, *self.own_columns]
 
 
-class _ImageOnlyFiles(Files):
+class _ImageOnlyFiles(_Files):
     """Images alone, `images/a.jpg`."""
 
     forms = ()
@@ -180,14 +181,76 @@ class _ImageOnlyFiles(Files):
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
         """Return the options that name the columns to learn, or that say that only images are wanted."""
-        options = value_options(self._in_table, lines)
+        options = _value_options(self._in_table, lines)
         return [*options, *self.own_columns] if options else ["--target", "none", *self.own_options]
 
 
-PLAIN: tuple[type[Exporter], ...] = (_ClassFiles, _MaskFiles, _LabelFiles, _ImageOnlyFiles)
+class _FieldsTogether(_Files):
+    """Labels and masks together: `images/a.jpg` with `masks/a.png` or `fine/a.png`; labels and numbers are in the table, which a build reads."""
+
+    def __init__(self, fields: Sequence[Field], *, apart: bool) -> None:
+        super().__init__(fields, apart=apart)
+        for field in self._of(LABELS):
+            _check_separator(field)
+        self.paths = ("image", *(_column(field) for field in self._of(MASK)))
+
+    @classmethod
+    def can_hold(cls, fields: Sequence[Field]) -> bool:
+        """Return whether there are several fields, all of them labels or masks."""
+        forms = [field.form for field in fields if not (field.in_table or field.has_own_file)]
+        return len(forms) > 1 and all(form in (LABEL, LABELS, MASK) for form in forms)
+
+    def _of(self, *forms: str) -> list[Any]:
+        return [field for field in self.fields if field.form in forms]
+
+    def layout(self, example: Example, names: Names) -> Export:
+        """Return the files of a record, without its split's folder."""
+        suffix, content = image_file(example)
+        path = names.unique(safe_path(example["key"]), example["copy"])
+        columns: dict[str, Any] = {"image": f"images/{path}{suffix}"}
+        files = {columns["image"]: content}
+        for field in self.fields:
+            column = _column(field)
+            if field.form != MASK:
+                columns[column] = _classes(field, example)
+                continue
+            ending, stored = own_file(example, field.name)
+            columns[column] = f"{'masks' if field.name == MASK else field.name}/{path}{ending}"
+            files[columns[column]] = stored
+        return Export(files=files, line=self.line_of(example, **columns))
+
+    def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
+        """Return the options for a build from the table."""
+        return [*self._columns(), *self._class_options(), *_value_options(self._in_table, lines), *self.own_columns]
+
+    def _columns(self) -> Iterator[str]:
+        """Yield the options that name columns."""
+        for field in self._of(LABEL, LABELS):
+            yield from ("--label-column", _column(field))
+            yield from ("--label-separator", SEPARATOR) if field.form == LABELS else ()
+        masks = [f"{field.name}={_column(field)}" for field in self._of(MASK)]
+        yield from ("--mask-column", *masks) if masks else ()
+
+    def _class_options(self) -> Iterator[str]:
+        """Yield the options that give the names of classes, and the ids that masks may hold."""
+        named = [field for field in self.fields if field.class_names]
+        unnamed = [field for field in self._of(MASK) if not field.class_names]
+        ignoring = [field for field in self._of(MASK) if field.ignore_class is not None]
+        for option, values in (
+            (
+                "--class-names",
+                [f"{field.name}={format_names(field.class_names)}" for field in named],
+            ),
+            ("--num-classes", [f"{field.name}={field.num_classes}" for field in unnamed]),
+            ("--ignore-class", [f"{field.name}={field.ignore_class}" for field in ignoring]),
+        ):
+            yield from (option, *values) if values else ()
 
 
-def check_separator(field: Any) -> None:
+PLAIN: tuple[type[Exporter], ...] = (_ClassFiles, _MaskFiles, _LabelFiles, _ImageOnlyFiles, _FieldsTogether)
+
+
+def _check_separator(field: Any) -> None:
     """Refuse labels whose names hold what stands between several of them.
 
     Raises:
@@ -201,7 +264,7 @@ def check_separator(field: Any) -> None:
         )
 
 
-def value_options(fields: Sequence[Field], lines: Sequence[dict[str, Any]]) -> list[str]:
+def _value_options(fields: Sequence[Field], lines: Sequence[dict[str, Any]]) -> list[str]:
     """Return the options that name the columns to learn; empty if there are none.
 
     Args:
@@ -229,3 +292,13 @@ def _column_of(name: str, lines: Sequence[dict[str, Any]]) -> str:
 def _image_alone(example: Example, names: Names) -> tuple[str, bytes]:
     suffix, content = image_file(example)
     return f"images/{names.unique(safe_path(example['key']), example['copy'])}{suffix}", content
+
+
+def _column(field: Field) -> str:
+    """Return the column of a field; it has another name where the field's name has a meaning in the table."""
+    return f"{field.name}_file" if field.name in OWN_COLUMNS else field.name
+
+
+def _classes(field: Any, example: Example) -> str:
+    found = example[field.name]
+    return SEPARATOR.join(field.class_names[i] for i in (found if isinstance(found, list) else [found]))
