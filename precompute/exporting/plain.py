@@ -22,7 +22,6 @@ from precompute.exporting.exporter import (
     safe_path,
 )
 from precompute.fields.field import Field
-from precompute.images.encode import encode_mask
 from precompute.sources.split_folders import split_of
 from precompute.text.format import format_count
 from precompute.text.names import format_names
@@ -31,6 +30,7 @@ __all__ = ["PLAIN"]
 
 SEPARATOR = ";"  # between the labels of one image
 OWN_COLUMNS = ("image", "key", "copy", "seed", "variant", "split")  # of the table, beside values
+FOLDERS, COLUMNS = "--extra-images", "--extra-image-columns"  # options for files of their own
 LABEL, LABELS, MASK = "class", "multilabel", "mask"  # forms
 
 
@@ -73,19 +73,9 @@ class _Files(Exporter):
         return Export(files=files, line=made.line | paths)
 
     def _own(self, option: str) -> list[str]:
-        """Return an option of a build that names the folders, or the columns, of files of their own."""
+        """Return the option of a build from the folder, or from the table, that names the files of their own."""
         pairs = [f"{field.name}={field.name}" for field in self.own_files]
         return [option, *pairs] if pairs else []
-
-    @property
-    def own_options(self) -> list[str]:
-        """The option of a build from the folder that names the folders of files of their own."""
-        return self._own("--extra-images")
-
-    @property
-    def own_columns(self) -> list[str]:
-        """The same for a build from the table."""
-        return self._own("--extra-image-columns")
 
 
 class _ClassFiles(_Files):
@@ -126,7 +116,7 @@ class _ClassFiles(_Files):
         """Return the classes, unless sorting finds their order."""
         names = self.fields[0].class_names
         order = [] if names == sorted({line["label"] for line in lines}) else self.class_names_option
-        return [*order, *self.own_options]
+        return [*order, *self._own(FOLDERS)]
 
 
 class _MaskFiles(_Files):
@@ -137,9 +127,8 @@ class _MaskFiles(_Files):
     def layout(self, example: Example, names: Names) -> Export:
         suffix, content = image_file(example)
         path = names.unique(safe_path(example["key"]), example["copy"])
-        image, mask, name = f"images/{path}{suffix}", f"masks/{path}.png", self.fields[0].name
-        is_raw = example[f"{name}_format"] == "raw"
-        ids = encode_mask(example[name], "png") if is_raw else example[f"{name}_encoded"]
+        ending, ids = own_file(example, self.fields[0].name)
+        image, mask = f"images/{path}{suffix}", f"masks/{path}{ending}"
         return Export(files={image: content, mask: ids}, line=self.line_of(example, image=image, mask=mask))
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
@@ -147,7 +136,7 @@ class _MaskFiles(_Files):
         (field,) = self.fields
         ignored = [] if field.ignore_class is None else ["--ignore-class", str(field.ignore_class)]
         classes = self.class_names_option or ["--num-classes", str(field.num_classes)]
-        return [*ignored, *classes, *self.own_options]
+        return [*ignored, *classes, *self._own(FOLDERS)]
 
 
 class _LabelFiles(_Files):
@@ -161,13 +150,13 @@ class _LabelFiles(_Files):
 
     def layout(self, example: Example, names: Names) -> Export:
         (field,) = self.fields
-        labels = SEPARATOR.join(field.class_names[label] for label in example[field.name])
         image, content = _image_alone(example, names)
-        return Export(files={image: content}, line=self.line_of(example, image=image, labels=labels))
+        line = self.line_of(example, image=image, labels=_classes(field, example))
+        return Export(files={image: content}, line=line)
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
         """Return the options for a build from the table."""
-        return ["--label-separator", SEPARATOR, *self.class_names_option, *self.own_columns]
+        return ["--label-separator", SEPARATOR, *self.class_names_option, *self._own(COLUMNS)]
 
 
 class _ImageOnlyFiles(_Files):
@@ -182,11 +171,14 @@ class _ImageOnlyFiles(_Files):
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
         """Return the options that name the columns to learn, or that say that only images are wanted."""
         options = _value_options(self._in_table, lines)
-        return [*options, *self.own_columns] if options else ["--target", "none", *self.own_options]
+        return [*options, *self._own(COLUMNS)] if options else ["--target", "none", *self._own(FOLDERS)]
 
 
 class _FieldsTogether(_Files):
-    """Labels and masks together: `images/a.jpg` with `masks/a.png` or `fine/a.png`; labels and numbers are in the table, which a build reads."""
+    """Labels and masks together: `images/a.jpg` with `masks/a.png` or `fine/a.png`.
+
+    Labels and numbers are in the table, which a build reads.
+    """
 
     def __init__(self, fields: Sequence[Field], *, apart: bool) -> None:
         super().__init__(fields, apart=apart)
@@ -221,7 +213,7 @@ class _FieldsTogether(_Files):
 
     def build_options(self, lines: Sequence[dict[str, Any]]) -> list[str]:
         """Return the options for a build from the table."""
-        return [*self._columns(), *self._class_options(), *_value_options(self._in_table, lines), *self.own_columns]
+        return [*self._columns(), *self._class_options(), *_value_options(self._in_table, lines), *self._own(COLUMNS)]
 
     def _columns(self) -> Iterator[str]:
         """Yield the options that name columns."""
