@@ -211,27 +211,23 @@ def _epoch(found: Inspection) -> str:
 
 def _split_rows(found: Inspection) -> list[tuple[str, ...]]:
     """Return the cells of the table of splits, the headings first."""
-    skips = ["left out"] if found.manifest.skipped else []
-    heads = ("split", "sources", *skips, "rows", "shards", "records", "size", "a record")
-    rows: list[tuple[str, ...]] = [heads, *(_split_row(name, split, skips) for name, split in found.splits.items())]
-    if len(found.splits) > 1:
-        whole = found.splits.values()
-        counted = ("sources", *("skipped" for _ in skips), "rows", "shards", "records")
-        totals = [sum(getattr(split, f"num_{what}") for split in whole) for what in counted]
-        size = format_bytes(sum(split.num_bytes for split in whole))
-        rows.append(("all", *(f"{total:,}" for total in totals), size, ""))
+    counted = ("sources", *["skipped"] * bool(found.manifest.skipped), "rows", "shards", "records")
+    numbers = {
+        name: [getattr(split, f"num_{what}") for what in (*counted, "bytes")] for name, split in found.splits.items()
+    }
+    if len(numbers) > 1:
+        numbers["all"] = [sum(column) for column in zip(*numbers.values(), strict=True)]
+    heads = ["left out" if what == "skipped" else what for what in counted]
+    rows: list[tuple[str, ...]] = [("split", *heads, "size", "a record")]
+    for name, (*counts, size) in numbers.items():
+        each = format_bytes(found.splits[name].record_bytes) if name in found.splits else ""
+        rows.append((name, *(f"{count:,}" for count in counts), format_bytes(size), each))
     return rows
 
 
 def _split_table(found: Inspection) -> Iterator[str]:
     rows = [(f"{name:<{LABEL - 2}}", *cells) for name, *cells in _split_rows(found)]
     return (f"  {line}" for line in align_columns(rows))
-
-
-def _split_row(name: str, split: SplitInspection, skips: Sequence[str]) -> tuple[str, ...]:
-    skipped = [split.num_skipped for _ in skips]
-    counts = (split.num_sources, *skipped, split.num_rows, split.num_shards, split.num_records)
-    return (name, *(f"{count:,}" for count in counts), format_bytes(split.num_bytes), format_bytes(split.record_bytes))
 
 
 def _rows(found: Inspection) -> Iterator[str]:

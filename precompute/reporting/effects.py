@@ -202,17 +202,14 @@ class _FillTally:
 
 def _in_cells(filled: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the share of filled pixels in each cell; a small image's pixels lie in several cells."""
-    sums = np.pad(filled.cumsum(0, np.int64).cumsum(1), ((1, 0), (1, 0)))
-    lows, highs = zip(*(_bounds(side) for side in filled.shape), strict=True)
-    rows, columns = (np.ix_(*ends) for ends in ((lows[0], lows[1]), (highs[0], highs[1])))
-    crossed = sums[np.ix_(lows[0], highs[1])], sums[np.ix_(highs[0], lows[1])]
-    pixels = np.outer(highs[0] - lows[0], highs[1] - lows[1])
-    found: NDArray[np.float64] = (sums[columns] - crossed[0] - crossed[1] + sums[rows]) / pixels
+    rows, columns = (_cells(side) for side in filled.shape)
+    found: NDArray[np.float64] = rows @ filled @ columns.T / np.outer(rows.sum(axis=1), columns.sum(axis=1))
     return found
 
 
-def _bounds(side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where each cell begins and ends along a side, at least one pixel long."""
-    ends = np.linspace(0, side, GRID + 1)
-    first = np.minimum(np.floor(ends[:-1]).astype(np.int64), side - 1)
-    return first, np.maximum(np.floor(ends[1:]).astype(np.int64), first + 1)
+def _cells(side: int) -> NDArray[np.float64]:
+    """Return which pixels of a side lie in each cell, at least one in each: 1 or 0, [GRID, side]."""
+    ends, places = np.floor(np.linspace(0, side, GRID + 1)), np.arange(side)
+    first = np.minimum(ends[:-1, None], side - 1)
+    inside: NDArray[np.bool_] = (first <= places) & (places < np.maximum(ends[1:, None], first + 1))
+    return inside.astype(np.float64)

@@ -22,6 +22,16 @@ from precompute.verifying.shards import Cell, ShardCheck, check_shard
 
 __all__ = ["Problem", "ShardCheck", "VerifyReport", "verify"]
 
+ADVICE = {  # by the kind of a problem
+    "shard": "Run `precompute build` with the same options and --check full: it writes the missing and altered shards "
+    "again, and no others.",
+    "record": "Some shards are whole, but their records are not what the manifest says: look at manifest and pipeline "
+    "(a fill_mask that is no class?), and build with --replace.",
+    "list": "Manifest, row files and lists of sources are not made again: put them back from a copy, or run "
+    "`precompute build` with --replace.",
+    "source": "Records that do not come out again: have sources or package versions changed since?",
+}
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class VerifyReport(Displayed):
@@ -73,23 +83,7 @@ class VerifyReport(Displayed):
 
     def _advice(self) -> Iterator[str]:
         kinds = {problem.kind for problem in self.problems}
-        if "shard" in kinds:
-            yield (
-                "Run `precompute build` with the same options and --check full: it writes the missing and altered "
-                "shards again, and no others."
-            )
-        if "record" in kinds:
-            yield (
-                "Some shards are whole, but their records are not what the manifest says: look at "
-                "manifest and pipeline (a fill_mask that is no class?), and build with --replace."
-            )
-        if "list" in kinds:
-            yield (
-                "Manifest, row files and lists of sources are not made again: put them back from a copy, or run "
-                "`precompute build` with --replace."
-            )
-        if "source" in kinds:
-            yield "Records that do not come out again: have sources or package versions changed since?"
+        return (text for kind, text in ADVICE.items() if kind in kinds)
 
 
 @converts_arguments
