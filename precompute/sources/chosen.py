@@ -236,7 +236,7 @@ def _check_names(sources: Sources) -> None:
     root = [] if sources.root is None else [sources.root.as_posix()]
     groups = [group for group in set(sources.groups or ()) if group is not None]
     texts = (column.texts() for column in sources.columns.values())
-    names = (sources.class_names, *sources.further_names.values())
+    names = sources.names_by_field.values()
     every: Iterator[Sequence[str]] = iter((root, sources.images, *texts, *names, groups))
     foreign = [
         name

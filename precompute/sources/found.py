@@ -104,18 +104,16 @@ def assemble(found: Found) -> Sources:
         order = _order_once(found)
     elif found.problems is not None:
         found.problems.check()
-    columns, (names, further_names) = [one.column for one in found.fields], _class_names(found)
     sources = Sources(
         root=found.root,
         keys=_compact(found.keys),
         images=_compact(found.images),
-        columns=columns_by_name(*columns),
+        columns=columns_by_name(*(one.column for one in found.fields)),
         splits=[None] * len(found.keys) if found.splits is None else found.splits,
         splits_are_new=found.splits_are_new,
         groups=found.groups if any(found.groups or ()) else None,
         num_bytes=found.num_bytes if isinstance(found.num_bytes, array) else array("q", found.num_bytes),
-        class_names=names,
-        further_names=further_names,
+        names_by_field={one.column.name: list(one.class_names) for one in found.fields if one.column.is_target},
         num_ignored_files=found.num_ignored_files,
         passed=found.passed,
         empty_folders=found.empty_folders,
@@ -124,16 +122,6 @@ def assemble(found: Found) -> Sources:
     )
     sources = replace(sources, notes=[*sources.notes, *_absent(sources)])
     return sources if order is None else sources.take(order)
-
-
-def _class_names(found: Found) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the names of the classes of the leading target, and those of the other targets by name."""
-    targets = [one for one in found.fields if one.column.is_target]
-    if len(targets) < 2:
-        return next((list(one.class_names) for one in found.fields if one.class_names), []), {}
-    leading = next((one for one in targets if one.column.is_of_image), targets[0])
-    further = {one.column.name: list(one.class_names) for one in targets if one is not leading}
-    return list(leading.class_names), further
 
 
 def _compact(texts: Sequence[str]) -> StringColumn:

@@ -78,7 +78,7 @@ def sources_of_listing(
     places = first[np.asarray(numbers, np.int64)] + np.asarray(positions)
     columns = list(_joined([one for _, one in of_split]))
     columns = columns if schema is None else [one.described_by(schema) for one in columns]
-    return Sources(
+    sources = Sources(
         root=None if root is None else as_path(root),
         keys=StringColumn(column("sorted_keys")),
         images=StringColumn(column("images")),
@@ -88,15 +88,12 @@ def sources_of_listing(
         num_bytes=array("q", column("num_bytes")),
         segments=array("H", column("segments")) if any(any(one.segments) for _, one in of_split) else None,
         copies=list(column("copies")),
-        class_names=list(class_names),
-        further_names={} if schema is None else _further_names(schema),
+        names_by_field={name: Target.of(of).class_names for name, of in schema.targets.items()}
+        if schema is not None
+        else {},
     )
-
-
-def _further_names(schema: Schema) -> dict[str, list[str]]:
-    """Return the names of the classes of all targets but the leading one."""
-    leading = schema.leading_target
-    return {name: Target.of(field).class_names for name, field in schema.targets.items() if field is not leading}
+    leading = sources.leading_target
+    return sources if leading is None else sources.with_names(leading.name, list(class_names))
 
 
 def _joined(listings: Sequence[Listing]) -> Iterator[Column]:

@@ -82,9 +82,8 @@ class Sources:
         num_bytes: Size of each image file plus those of the files beside it.
         segments: Index of the segment of its split that each source belongs to, or None when each split has one.
         copies: Places of each source in every row, or None when each has one.
-        class_names: For classes, labels and boxes: the name of each index. For masks: empty unless given. Of several
-            targets, those of the leading one.
-        further_names: Name of each other target with classes → the names of its classes.
+        names_by_field: Name of each target → the names of its classes in the order of their indices; empty for masks
+            unless given.
         num_ignored_files: Number of files that were passed over (hidden, README.md, Thumbs.db …).
         passed: Ending of these files → their number, without hidden ones.
         passed_folders: Folder directly below the given one, or ``""`` for that itself → its own `passed`.
@@ -105,8 +104,7 @@ class Sources:
     num_bytes: Sequence[int] = field(default_factory=list)
     segments: Sequence[int] | None = None
     copies: list[int] | None = None
-    class_names: list[str] = field(default_factory=list)
-    further_names: Mapping[str, list[str]] = field(default_factory=dict)
+    names_by_field: Mapping[str, list[str]] = field(default_factory=dict)
     num_ignored_files: int = 0
     passed: Mapping[str, int] = field(default_factory=dict)
     passed_folders: Mapping[str, Mapping[str, int]] = field(default_factory=dict, compare=False)
@@ -142,7 +140,12 @@ class Sources:
 
     def names_of(self, name: str) -> list[str]:
         """Return the names of the classes of a field."""
-        return self.further_names.get(name, self.class_names)
+        return self.names_by_field.get(name, [])
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes of the leading target."""
+        return [] if self.leading_target is None else self.names_of(self.leading_target.name)
 
     @property
     def image_only(self) -> bool:
@@ -240,30 +243,26 @@ class Sources:
     def with_column(self, new: Column, instead_of: Column, names: list[str]) -> Sources:
         """Return the sources with one column replaced, and the names of its classes."""
         columns = (new if column is instead_of else column for column in self.columns.values())
-        further = {name: of for name, of in self.further_names.items() if name != instead_of.name}
-        if instead_of.name in self.further_names:
-            return replace(self, columns=columns_by_name(*columns), further_names={**further, new.name: names})
-        return replace(self, columns=columns_by_name(*columns), class_names=names)
+        others = {name: of for name, of in self.names_by_field.items() if name != instead_of.name}
+        return replace(self, columns=columns_by_name(*columns), names_by_field={**others, new.name: names})
 
     def with_names(self, name: str, names: list[str]) -> Sources:
         """Return the sources with other names for the classes of a field."""
-        if name in self.further_names:
-            return replace(self, further_names={**self.further_names, name: names})
-        return replace(self, class_names=names)
+        return replace(self, names_by_field={**self.names_by_field, name: names})
 
     def with_skeleton(self, skeleton: Skeleton) -> Sources:
         """Return the sources with another skeleton of their keypoints."""
         return replace(self, columns={name: column.with_skeleton(skeleton) for name, column in self.columns.items()})
 
     def with_classes(self, names: list[str]) -> Sources:
-        """Return the sources with their classes in another order, or among others; each label keeps its meaning."""
-        index_of = {name: i for i, name in enumerate(names)}
-        new = [index_of[name] for name in self.class_names]
-        columns = {
-            name: column if name in self.further_names else column.relabelled(new)
-            for name, column in self.columns.items()
-        }
-        return replace(self, class_names=names, columns=columns)
+        """Return the sources with the classes of the leading target in another order, or among others.
+
+        Each label keeps its meaning.
+        """
+        leading, index_of = self.leading_target, {name: i for i, name in enumerate(names)}
+        if leading is None:
+            return self
+        return self.with_column(leading.relabelled([index_of[name] for name in self.class_names]), leading, names)
 
     def of_split(self, split: str) -> Iterator[int]:
         """Yield the positions of the sources of a split, in the order of their keys."""

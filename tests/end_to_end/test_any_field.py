@@ -67,7 +67,7 @@ def sources_of(folder: Path) -> Sources:
         columns=columns_by_name(*columns),
         splits=["validation" if i == NUM - 1 else "train" for i in range(NUM)],
         num_bytes=[sum(path.stat().st_size for path in folder.glob(f"{i}[.-]*")) for i in range(NUM)],
-        class_names=["cat", "dog"],
+        names_by_field={column.name: ["cat", "dog"] for column in columns},
     )
 
 

@@ -145,7 +145,7 @@ def make_sources(folder: Path, chosen: list[str]) -> Sources:
         images=[f"{i}.png" for i in range(NUM)],
         columns=columns,
         splits=["train"] * NUM,
-        class_names=NAMES,
+        names_by_field=dict.fromkeys(columns, NAMES),
     )
     num_bytes = [sum(p.stat().st_size for p in (folder / f"{i}.png", *sources.files(i))) for i in range(NUM)]
     return replace(sources, num_bytes=num_bytes)

@@ -81,15 +81,16 @@ def some_sources(draw: st.DrawFn, splits: tuple[str, ...] = ("train", "validatio
     def column(values: st.SearchStrategy[Any]) -> list[Any]:
         return draw(st.lists(values, min_size=len(keys), max_size=len(keys)))
 
+    columns = columns_by_name(*draw(some_columns(len(keys))))
     return Sources(
         root=Path("/root"),
         keys=StringColumn(keys),
         images=StringColumn(column(names)),
-        columns=columns_by_name(*draw(some_columns(len(keys)))),
+        columns=columns,
         splits=column(st.sampled_from(splits)),
         groups=draw(st.none() | st.just(column(st.none() | names))),
         num_bytes=column(st.integers(0, 2**40)),
         segments=draw(st.none() | st.just(column(st.integers(0, 2)))),
         copies=draw(st.none() | st.just(column(st.integers(1, 5)))),
-        class_names=["cat"],
+        names_by_field={name: ["cat"] for name in columns},
     )

@@ -54,7 +54,7 @@ def test_sources_of_several_labels_have_no_copies() -> None:
         images=["/a"],
         columns=columns_by_name(LabelSetColumn(values=[(0,)])),
         splits=["train"],
-        class_names=["hat"],
+        names_by_field={"labels": ["hat"]},
     )
     for asked, name in (({"class_copies": {"hat": 2}}, "class_copies"), ({"balance": True}, "balance")):
         with pytest.raises(UsageError, match=f"{name}: expected sources with a class each, these have several labels"):
@@ -228,7 +228,7 @@ def test_balance_of_any_sizes() -> None:
             images=keys,
             columns=columns_by_name(LabelColumn(values=labels)),
             splits=["train"] * len(keys),
-            class_names=[f"c{label}" for label in range(len(sizes))],
+            names_by_field={"label": [f"c{label}" for label in range(len(sizes))]},
         )
         balanced = assign_copies(named, class_copies={}, balance=True)
         records = Counter[int]()

@@ -39,7 +39,7 @@ def make(
         splits=splits or [None] * len(keys),
         groups=groups,
         num_bytes=[1] * len(keys),
-        class_names=names,
+        names_by_field={"mask" if labels is None else "label": names},
         notes=["found"],
     )
 

@@ -83,7 +83,7 @@ def make_sources(label_sets: list[tuple[int, ...]], **columns: Any) -> Sources:
         images=[f"/{key}.png" for key in keys],
         columns=columns_by_name(LabelSetColumn(values=label_sets)),
         num_bytes=[1] * len(keys),
-        class_names=[f"c{i}" for i in range(5)],
+        names_by_field={"labels": [f"c{i}" for i in range(5)]},
         **{"splits": [None] * len(keys), **columns},
     )
 
