@@ -39,16 +39,12 @@ class ExtraImageField(PictureField):
     """
 
     type: ClassVar[str] = "extra_image"
+    is_target: ClassVar[bool] = False  # unless that is asked for
     has_own_file: ClassVar[bool] = True
     channels: int
     dtype: str
     encoding: str
     moves_as: str
-
-    @property
-    def is_target(self) -> bool:
-        """Further images are learnt only where that is asked for."""
-        return False
 
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
         """Yield the limits of the attributes, for manifests."""

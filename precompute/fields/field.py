@@ -50,10 +50,7 @@ class Field(ABC):
     type: ClassVar[str]  # as the manifest names it
     name: str
 
-    @property
-    @abstractmethod
-    def is_target(self) -> bool:
-        """Whether `load` hands it out as a target unless asked otherwise."""
+    is_target: ClassVar[bool] = True  # `load` hands it out as a target unless asked otherwise
 
     @property
     def own_name(self) -> str:

@@ -119,6 +119,8 @@ def mask_field(name: str, facts: RecordFacts) -> MaskField:
 class MaskColumn(FileColumn):
     """One mask file per source."""
 
+    kind = MASK
+    has_class_ids = True
     no_class_each = "have masks, which hold several classes; weigh their classes when training"
 
     def field(self, facts: RecordFacts) -> MaskField:
@@ -128,16 +130,6 @@ class MaskColumn(FileColumn):
     def id_maps(self) -> Sequence[str]:
         """Return the paths of all masks."""
         return self.values
-
-    @property
-    def kind(self) -> str:
-        """What users call a dataset that has this field as its target."""
-        return MASK
-
-    @property
-    def has_class_ids(self) -> bool:
-        """Whether classes are the ids of pixels: they are."""
-        return True
 
     def lacks(self, target: str) -> str:
         """Return the message for sources whose masks of objects were asked for as a target."""
@@ -197,21 +189,13 @@ class ExtraImageColumn(NamedFileColumn):
 
     shared_key: ClassVar[str | None] = "extra_images"
     is_target: ClassVar[bool] = False
+    kind = "further image"
+    has_classes = False
 
     def field(self, facts: RecordFacts) -> ExtraImageField:
         """Return a field of pixels; what only a sample and the pipeline tell is empty before these are known."""
         known = {"moves_as": "", "dtype": "", "channels": 0, **facts.attributes.get(self.name, {})}
         return ExtraImageField(name=self.name, encoding=_encoding(facts, known), **known)
-
-    @property
-    def kind(self) -> str:
-        """What users call it."""
-        return "further image"
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether values are classes: pixels are not."""
-        return False
 
 
 def _encoding(facts: RecordFacts, known: Mapping[str, Any]) -> str:

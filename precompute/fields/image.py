@@ -32,16 +32,12 @@ class ImageField(PictureField):
     """
 
     type: ClassVar[str] = "image"
+    is_target: ClassVar[bool] = False
     name: str = IMAGE
     height: int
     width: int
     channels: int
     encoding: str
-
-    @property
-    def is_target(self) -> bool:
-        """Images are inputs."""
-        return False
 
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
         """Yield the limits of the attributes, for manifests."""

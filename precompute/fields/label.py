@@ -31,14 +31,10 @@ class LabelField(Field):
 
     type: ClassVar[str] = "label"
     is_of_image: ClassVar[bool] = True
+    other = "another label"
     num_classes: int
     class_names: list[str]
     several: bool = False
-
-    @property
-    def is_target(self) -> bool:
-        """Labels are learnt."""
-        return True
 
     def limits(self) -> Iterator[tuple[str, Any, bool]]:
         """Yield the limits of the attributes, for manifests."""
@@ -121,11 +117,6 @@ class LabelField(Field):
     def class_heading(self) -> str:
         """The heading of a table of the classes."""
         return "sources of each label" if self.several else super().class_heading
-
-    @property
-    def other(self) -> str:
-        """What one of two sources with the same image has, for messages."""
-        return "another label"
 
     @property
     def form(self) -> str:

@@ -25,6 +25,7 @@ class LabelColumn(ListColumn):
     """
 
     entry_key = "label"
+    kind = "class"
     is_of_image: ClassVar[bool] = True
     several: ClassVar[bool] = False
     name: str = "label"
@@ -66,11 +67,6 @@ class LabelColumn(ListColumn):
         """Return whether a quick look shows that all values are whole numbers."""
         return set(map(type, values)) == {int}
 
-    @property
-    def kind(self) -> str:
-        """What users call a dataset that has this field as its target."""
-        return "class"
-
     def classes(self, i: int) -> tuple[int, ...]:
         """Return the class of a source."""
         return (self.values[i],)
@@ -107,6 +103,7 @@ class LabelSetColumn(LabelColumn):
         values: Class indices of each source, sorted.
     """
 
+    kind = "multilabel"
     several: ClassVar[bool] = True
     no_class_each = (
         "have several labels, so that copies for a rare one would multiply others too; weigh the labels when training"
@@ -121,11 +118,6 @@ class LabelSetColumn(LabelColumn):
         """Return what lines of JSON hold of these sources."""
         sets = self.values
         return [f', "label": {list(sets[i])}' for i in chosen]
-
-    @property
-    def kind(self) -> str:
-        """What users call a dataset that has this field as its target."""
-        return "multilabel"
 
     def classes(self, i: int) -> tuple[int, ...]:
         """Return the classes of a source."""

@@ -44,11 +44,6 @@ class MaskField(PictureField):
     ignore_class: int | None = None
 
     @property
-    def is_target(self) -> bool:
-        """Masks are learnt."""
-        return True
-
-    @property
     def num_ids(self) -> int:
         """Number of class ids."""
         return self.num_classes

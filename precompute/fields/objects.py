@@ -56,15 +56,11 @@ class ObjectsField(Field):
     """
 
     type: ClassVar[str] = "objects"
+    counted_key = LABEL_KEY
     num_classes: int
     class_names: list[str]
     has_masks: bool = False
     keypoints: Skeleton | None = None
-
-    @property
-    def is_target(self) -> bool:
-        """Objects are learnt."""
-        return True
 
     @property
     def has_boxes(self) -> bool:
@@ -94,11 +90,6 @@ class ObjectsField(Field):
         if self.has_masks:
             found[MASK_KEY] = Picture(channels=1, pixels="uint8", encoding="png", several=True)
         return found | (keypoint_features() if self.keypoints is not None else {})
-
-    @property
-    def counted_key(self) -> str:
-        """The key of the objects' classes, by which they are counted."""
-        return LABEL_KEY
 
     def record_values(
         self, value: Boxes, size: Size, encode_mask: Callable[[NDArray[np.bool_]], bytes] | None = None

@@ -48,7 +48,7 @@ class ValueField(Field):
     mirror_negates: bool = False  # type: ignore[misc]  # of other fields it is the same for all
 
     @property
-    def is_target(self) -> bool:
+    def is_target(self) -> bool:  # type: ignore[override]  # of other fields it is the same for all
         """Whether a model learns the value."""
         return self.learnt
 

@@ -45,6 +45,8 @@ class ValueColumn(ListColumn):
     """
 
     entry_key = "extra"
+    kind = "numbers"
+    has_classes = False
     shared_key: ClassVar[str | None] = "extra"
     type: str
     is_target: bool = False  # type: ignore[misc]  # of other columns it is the same for all
@@ -82,19 +84,9 @@ class ValueColumn(ListColumn):
         return replace(self, is_target=field.learnt, mirror_negates=field.mirror_negates)
 
     @property
-    def has_classes(self) -> bool:
-        """Whether values are classes: numbers and texts are not."""
-        return False
-
-    @property
     def own_options(self) -> Sequence[str]:
         """Options of a build for learnt numbers."""
         return ("missing_values", "mirror_negates") if self.is_target else ()
-
-    @property
-    def kind(self) -> str:
-        """What users call a dataset that has this field as its target."""
-        return "numbers"
 
     @classmethod
     def joined(cls, columns: Sequence[Self]) -> Self:

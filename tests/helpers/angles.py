@@ -41,10 +41,6 @@ class AngleField(Field):
     mirror_negates: ClassVar[bool] = True
 
     @property
-    def is_target(self) -> bool:
-        return True
-
-    @property
     def key(self) -> str:
         return f"angles/{self.name}"
 

@@ -27,14 +27,10 @@ __all__ = ["Classify"]
 class Classify(OneTarget):
     """Classification: cross-entropy, judged by accuracy."""
 
+    score = "accuracy"
     target: ClassVar[str] = "class"
     title: ClassVar[str] = "class labels"
     takes: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "class_weights"})
-
-    @property
-    def score(self) -> str:
-        """Name of the score by which epochs are compared: accuracy."""
-        return "accuracy"
 
     @property
     def output_shape(self) -> tuple[int, ...]:

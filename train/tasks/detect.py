@@ -38,6 +38,8 @@ SHOWN = 0.3  # score from which boxes are drawn and counted for single images; a
 class Detect(OneTarget):
     """Detection: a compact detector without anchors, judged by COCO's mean average precision."""
 
+    score = "map"
+    default_model = "detector"
     target: ClassVar[str] = "boxes"
     title: ClassVar[str] = "boxes"
     noun: ClassVar[str] = "boxes"
@@ -48,19 +50,9 @@ class Detect(OneTarget):
     min_classes: ClassVar[int] = 1
 
     @property
-    def default_model(self) -> str:
-        """Name of the compact detector."""
-        return "detector"
-
-    @property
     def grid(self) -> Grid:
         """The cells that the detector predicts for."""
         return Grid(*self.shape[:2])
-
-    @property
-    def score(self) -> str:
-        """Name of the score: mean average precision over overlaps from 0.5 to 0.95."""
-        return "map"
 
     @property
     def output_shape(self) -> tuple[int, ...]:

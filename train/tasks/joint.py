@@ -29,6 +29,7 @@ class Joint(Task):
         fields: Names of the targets in the dataset's schema, by the names of their heads.
     """
 
+    score = SCORE
     heads: Mapping[str, OneTarget]
     fields: Mapping[str, str]
 
@@ -36,11 +37,6 @@ class Joint(Task):
     def parts(self) -> Mapping[str, OneTarget]:
         """The task of each target, by its name."""
         return self.heads
-
-    @property
-    def score(self) -> str:
-        """Name of the score: the mean of the targets' scores."""
-        return SCORE
 
     def describe_target(self) -> str:
         """Return the targets in words."""

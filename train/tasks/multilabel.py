@@ -30,20 +30,12 @@ class MultiLabel(Classify):
     are below 0.5 everywhere, and so cannot compare epochs.
     """
 
+    score = "mean_average_precision"
+    num_target_values = 2  # a label is there or not
     target: ClassVar[str] = "multilabel"
     title: ClassVar[str] = "labels, several an image"
     activation: ClassVar[str] = "sigmoid"
     min_classes: ClassVar[int] = 1
-
-    @property
-    def num_target_values(self) -> int:
-        """Number of values of a target: a label is there or not."""
-        return 2
-
-    @property
-    def score(self) -> str:
-        """Name of the score: mean average precision."""
-        return "mean_average_precision"
 
     def check_target_options(self, options: FitOptions) -> None:
         """Raise `UsageError` for options that make no sense for labels."""

@@ -51,6 +51,7 @@ class Reconstruct(OneTarget):
     low: float = 0.0
     high: float = 255.0
 
+    score = "ssim"
     target: ClassVar[str] = IMAGE
     title: ClassVar[str] = "image"
     noun: ClassVar[str] = "images"
@@ -78,11 +79,6 @@ class Reconstruct(OneTarget):
     def num_outputs(self) -> int:
         """Number of outputs per pixel: one per channel."""
         return self.channels
-
-    @property
-    def score(self) -> str:
-        """Name of the score: structural similarity, which is at most 1."""
-        return "ssim"
 
     @property
     def output_shape(self) -> tuple[int, ...]:

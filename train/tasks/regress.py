@@ -50,6 +50,7 @@ class Regress(OneTarget):
     means: tuple[float, ...] = ()
     stds: tuple[float, ...] = ()
 
+    score = "r2"
     target: ClassVar[str] = VALUE
     title: ClassVar[str] = "numbers"
     noun: ClassVar[str] = "numbers"
@@ -77,11 +78,6 @@ class Regress(OneTarget):
     def num_outputs(self) -> int:
         """Number of outputs: one per value."""
         return len(self.values)
-
-    @property
-    def score(self) -> str:
-        """Name of the score: R², for several values their mean R²."""
-        return "r2"
 
     @property
     def output_shape(self) -> tuple[int, ...]:
