@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -30,6 +29,7 @@ from precompute.preflight.sample import serially
 from precompute.sources.summary import FoundSources
 from precompute.storage.paths import as_path
 from precompute.storage.snapshot import seen_at_once
+from precompute.storage.transfer import sha256_of
 from precompute.table.listed_sources import compare_listing
 from precompute.table.sources import Sources
 
@@ -142,7 +142,7 @@ def _changed(sources: Sources, i: int, written: float, sha256: str | None, of_fi
         of_files: SHA-256 of the files beside it then; None where it is unknown.
     """
     image = sources.path(sources.images[i])
-    if sha256 is not None and image.stat().st_mtime > written and _sha256(image) != sha256:
+    if sha256 is not None and image.stat().st_mtime > written and sha256_of(image) != sha256:
         yield f"the content of {image}"
     if of_files is None:
         return
@@ -157,7 +157,7 @@ def _digest(sources: Sources, values: Mapping[str, Any], files: Mapping[str, Seq
     """Return the sha256 of the files beside an image, read anew; see `digest_of_fields`."""
     return digest_of_fields(
         {
-            name: sources.columns[name].digest(values[name], [_sha256(path) for path in paths])
+            name: sources.columns[name].digest(values[name], [sha256_of(path) for path in paths])
             for name, paths in files.items()
             if sources.columns[name].has_files
         }
@@ -183,8 +183,3 @@ def num_changed(out: Path, stored: StoredGeneration, sources: Sources) -> int:
             or any(path.stat().st_mtime > written for path in (sources.path(sources.images[i]), *sources.files(i)))
             for key, i in positions.items()
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

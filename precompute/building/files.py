@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, wait
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from precompute.records.tfrecord import record_footer, record_header
@@ -167,9 +166,7 @@ class ShardWriter:
     def __enter__(self) -> ShardWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self._file.close()  # on a full disk this fails too
         finally:

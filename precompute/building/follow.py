@@ -26,7 +26,7 @@ from precompute.errors import BadSourcesError, UsageError
 from precompute.options.option import shows_options
 from precompute.options.plain_values import converts_arguments
 from precompute.options.running import RunOptions
-from precompute.options.values import check_seed
+from precompute.options.values import check_range, check_seed
 from precompute.preflight.ineffective_options import check_ineffective_worker_options
 from precompute.storage.paths import as_path, is_remote
 from precompute.text.display import Displayed
@@ -99,9 +99,9 @@ def follow(
         BadSourcesError: A source failed in a new row; the dataset stays as it was.
         DatasetError: There is no such dataset.
     """
-    _check_at_least("keep", keep, 2)
-    _check_at_least("rows", rows, 1)
-    _check_at_least("rows_a_pass", rows_a_pass, 1)
+    check_range("keep", keep, 2)
+    check_range("rows", rows, 1)
+    check_range("rows_a_pass", rows_a_pass, 1)
     if rows_a_pass is not None and rows_a_pass >= keep:
         raise UsageError(f"rows_a_pass: expected less than keep ({keep}), as readers hold a row; got {rows_a_pass}.")
     out = as_path(output)
@@ -125,11 +125,6 @@ def follow(
         follower.say(follower.followed().summary())
         raise
     return follower.followed()
-
-
-def _check_at_least(name: str, value: int | None, low: int) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):
-        raise UsageError(f"{name}: expected an integer of {low} or more, got {value!r}.")
 
 
 @dataclass

@@ -11,7 +11,6 @@ from multiprocessing import active_children
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
-from types import TracebackType
 from uuid import uuid4
 
 from precompute.program.interruption import KILL
@@ -72,9 +71,7 @@ class Heartbeat:
     def __enter__(self) -> Heartbeat:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._file.close()
         self._path.unlink(missing_ok=True)
         if kind is None:
@@ -145,9 +142,7 @@ class TimeKeeper:
             self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._end.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -6,7 +6,6 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable
-from types import TracebackType
 
 from tqdm import TqdmWarning, tqdm
 
@@ -78,9 +77,7 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -5,7 +5,6 @@ Both are made in a separate folder first, and checked there.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -85,8 +84,7 @@ def _find_broken(paths: DatasetPaths, manifest: Manifest, row_files: RowFiles, *
             for row in rows:
                 for block, shard in enumerate(row_files[split, row.row].shards):
                     path = manifest.shard_path(paths.root, split, row.row, block)
-                    whole = path.is_file() and path.stat().st_size == shard.num_bytes
-                    if not whole or (full and hashlib.sha256(path.read_bytes()).hexdigest() != shard.sha256):
+                    if shard.fault(path, full=full):
                         broken[split, block].append(row)
     return broken
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.paths import DatasetPaths
-from precompute.dataset.rows import Shard, read_row_file
+from precompute.dataset.rows import read_row_file
 from precompute.errors import DatasetError, first_few
 from precompute.storage.paths import is_remote
 from precompute.storage.snapshot import seen_at_once
@@ -47,7 +46,10 @@ def check_shards(root: Path, manifest: Manifest, split: str, rows: Sequence[Row]
             num_shards += len(shards)
             for block, shard in enumerate(shards):
                 path = manifest.shard_path(root, split, row.row, block)
-                fault = _fault(path, shard, full=full)
+                try:
+                    fault = shard.fault(path, full=full)
+                except OSError as error:
+                    fault = f"cannot be read ({error.strerror})"
                 if fault is not None:
                     wrong.append(f"{path}: {fault}")
     if wrong:
@@ -91,22 +93,3 @@ def check_still_there(root: Path, manifest: Manifest, split: str, row: int, path
             "being deleted was not seen there: name one folder for leases to readers and to those commands (lease_dir, "
             "--lease-dir), and load the dataset again."
         )
-
-
-def _fault(path: Path, shard: Shard, *, full: bool) -> str | None:
-    try:
-        size = path.stat().st_size
-        if size != shard.num_bytes:
-            return f"{size} bytes, expected {shard.num_bytes}"
-        if full and _sha256(path) != shard.sha256:
-            return "its content was altered (sha256 differs)"
-    except FileNotFoundError:
-        return "missing"
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,6 +13,7 @@ from precompute.dataset.json_files import decode_json, dump, parse_json
 from precompute.dataset.manifest import BoxCounts, Manifest, Row, Split
 from precompute.dataset.paths import DatasetPaths
 from precompute.errors import DatasetError, UsageError
+from precompute.storage.transfer import sha256_of
 from precompute.text.format import format_count
 
 __all__ = [
@@ -41,6 +42,20 @@ class Shard:
     num_bytes: int
     sha256: str
     boxes: BoxCounts | None = None  # where records have boxes
+
+    def fault(self, path: Path, *, full: bool) -> str | None:
+        """Return why a file is not this shard, None if it is; with `full` its sha256 is compared too.
+
+        Raises:
+            OSError: The file is there and cannot be read.
+        """
+        try:
+            size = path.stat().st_size
+            if size != self.num_bytes:
+                return f"{size} bytes, expected {self.num_bytes}"
+            return "its content was altered (sha256 differs)" if full and sha256_of(path) != self.sha256 else None
+        except FileNotFoundError:
+            return "missing"
 
 
 @dataclass(frozen=True, kw_only=True)

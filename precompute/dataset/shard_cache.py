@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from filelock import FileLock
 
-from precompute.dataset.leases import Lease, RowName, held_rows
+from precompute.dataset.leases import Lease, RowName, all_rows, held_rows
 from precompute.dataset.manifest import Manifest, Row
 from precompute.dataset.rows import Shard, read_row_file
 from precompute.errors import DatasetError, StorageError, UsageError
@@ -156,7 +156,7 @@ class ShardCache:
             ) from error
 
     def _is_whole(self, name: str) -> bool:
-        if not _is_file(Path(name), self._shards[name][1], full=self.full and name not in self._whole):
+        if self._shards[name][1].fault(Path(name), full=self.full and name not in self._whole):
             return False
         self._whole.add(name)
         return True
@@ -166,7 +166,7 @@ class ShardCache:
         temp_path = Path(f"{name}.{uuid.uuid4().hex}{UNFINISHED}")
         try:
             download(path, temp_path)
-            if not _is_file(temp_path, shard, full=True):
+            if shard.fault(temp_path, full=True):
                 raise DatasetError(
                     f"{path}: this is not the shard that the row file names by its sha256; it was altered. Run the "
                     "same `precompute build` again with --check full: it puts back what is missing or altered."
@@ -187,9 +187,8 @@ class ShardCache:
             manifest: The current manifest.
             lease: Lease of this reader; others leave theirs in the same folder, or beside the dataset.
         """
-        wanted = {(manifest.generation, split, row.row) for split, s in manifest.splits.items() for row in s.rows}
         try:
-            wanted |= held_rows(cast(Path, self.root), lease_dir=lease.folder)
+            wanted = {*all_rows(manifest), *held_rows(cast(Path, self.root), lease_dir=lease.folder)}
         except StorageError:
             return  # what others hold is not known
         for path in self.folder.iterdir():
@@ -208,18 +207,6 @@ def _is_left_over(path: Path, wanted: set[RowName]) -> bool:
     if cell is not None:
         return (cell[1], cell[2], int(cell[3])) not in wanted
     return path.name.endswith(UNFINISHED) and time.time() - path.stat().st_mtime > ABANDONED_S
-
-
-def _is_file(path: Path, shard: Shard, *, full: bool) -> bool:
-    try:
-        if path.stat().st_size != shard.num_bytes:
-            return False
-        if not full:
-            return True
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256
-    except FileNotFoundError:
-        return False
 
 
 def _all_of(work: Any, items: Sequence[str]) -> None:

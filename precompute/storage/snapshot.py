@@ -14,6 +14,7 @@ from typing import Any
 from precompute.storage.paths import is_remote
 from precompute.storage.remote_path import RemotePath, Seen, Snapshot, answering_from
 from precompute.storage.store import filesystem, read_options, translate_errors
+from precompute.storage.transfer import find_objects
 
 __all__ = ["seen_at_once"]
 
@@ -43,11 +44,7 @@ def seen_at_once(*folders: Path, contents: tuple[Path, ...] = ()) -> Iterator[No
 
 
 def _list(folder: RemotePath, *, with_content: bool) -> Iterator[tuple[tuple[str, ...], Seen]]:
-    try:
-        with translate_errors(str(folder)):
-            found = filesystem(folder.scheme).find(folder.location, detail=True)
-    except FileNotFoundError:
-        return
+    found = find_objects(folder)
     contents = _read(folder, found) if with_content else {}
     start = len(folder.location.rstrip("/")) + 1
     for name, info in found.items():

@@ -8,8 +8,9 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from precompute.errors import StorageError, UsageError
 from precompute.storage.paths import RemotePath, is_remote
@@ -21,11 +22,26 @@ __all__ = [
     "delete_objects",
     "delete_tree",
     "download",
+    "find_objects",
     "list_objects",
     "local_copy",
     "local_side",
+    "sha256_of",
     "upload",
 ]
+
+
+def find_objects(folder: RemotePath) -> dict[str, dict[str, Any]]:
+    """Return fsspec's name → what it knows of each object below a folder, at any level; empty if there is no folder.
+
+    Raises:
+        StorageError: The store cannot be reached, refuses, or fails.
+    """
+    try:
+        with translate_errors(str(folder)):
+            return dict(filesystem(folder.scheme).find(folder.location, detail=True))
+    except FileNotFoundError:
+        return {}
 
 
 def list_objects(folder: RemotePath) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -34,13 +50,8 @@ def list_objects(folder: RemotePath) -> Iterator[tuple[tuple[str, ...], int]]:
     Raises:
         StorageError: The store cannot be reached, refuses, or fails.
     """
-    try:
-        with translate_errors(str(folder)):
-            found = filesystem(folder.scheme).find(folder.location, detail=True)
-    except FileNotFoundError:
-        return
     start = len(folder.location.rstrip("/")) + 1
-    for name, info in found.items():
+    for name, info in find_objects(folder).items():
         if info["type"] == "file" and name[start:] and not name.endswith("/"):  # consoles mark folders by such names
             yield tuple(part for part in name[start:].split("/") if part), int(info["size"] or 0)
 
@@ -88,6 +99,12 @@ def local_copy(path: Path) -> Iterator[Path]:
         yield copy
 
 
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's content in hexadecimal; a large file is read in parts."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def copy_object(source: RemotePath, target: RemotePath) -> None:
     """Copy an object inside its store; its bytes do not come to this machine.
 
@@ -119,15 +136,11 @@ def delete_tree(folder: RemotePath) -> None:
     Raises:
         StorageError: The store cannot be reached, refuses, or fails; or objects are still there afterwards.
     """
-    fs = filesystem(folder.scheme)
-    try:
-        with translate_errors(str(folder)):
-            if not fs.find(folder.location):
-                return
-            fs.rm(folder.location, recursive=True)
-            left = fs.find(folder.location)
-    except FileNotFoundError:
+    if not find_objects(folder):
         return
+    with suppress(FileNotFoundError), translate_errors(str(folder)):
+        filesystem(folder.scheme).rm(folder.location, recursive=True)
+    left = find_objects(folder)
     if left:  # s3fs says nothing of objects in a request for many that are not deleted
         raise StorageError(
             f"{folder}: {format_count(len(left), 'object')} cannot be deleted; may these credentials do that?"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from precompute.dataset.rows import Shard
 from precompute.errors import DatasetError
 from precompute.records.stored import count_objects, decode_record, difference
 from precompute.records.tfrecord import read_records
-from precompute.storage.transfer import local_copy
+from precompute.storage.transfer import local_copy, sha256_of
 from precompute.text.format import format_count
 
 __all__ = ["Cell", "ShardCheck", "check_shard"]
@@ -69,9 +68,7 @@ def check_shard(cell: Cell, manifest: Manifest) -> ShardCheck:
 
 def _check_file(cell: Cell, path: Path, manifest: Manifest) -> ShardCheck:
     num_bytes = path.stat().st_size
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    faults = []
+    sha256, faults = sha256_of(path), list[str]()
     if num_bytes != cell.shard.num_bytes:
         faults.append(f"{num_bytes:,} bytes, expected {cell.shard.num_bytes:,}")
     elif sha256 != cell.shard.sha256:
