@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import UsageError
-from precompute.options.build_options import BuildOptions
-from precompute.options.pixels import PixelOptions
+from precompute.options.build_options import BuildOptions, PixelOptions, SplitOptions
 from precompute.options.running import RunOptions
 from precompute.options.sources import SourceOptions, TableOptions
-from precompute.options.splits import SplitOptions
 
 __all__ = [
     "COLOR_OPTIONS",

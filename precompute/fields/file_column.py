@@ -15,7 +15,7 @@ from precompute.fields.entry_checks import are_surely_names, check_name
 from precompute.fields.extra_image import ExtraImageField
 from precompute.fields.mask import MASK, MaskField
 from precompute.fields.string_column import StringColumn, take
-from precompute.text.named import NAME
+from precompute.text.names import NAME
 
 __all__ = [
     "ExtraImageColumn",

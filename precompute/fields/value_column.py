@@ -17,7 +17,7 @@ from precompute.fields.feature import are_same
 from precompute.fields.field import Schema
 from precompute.fields.string_column import StringColumn
 from precompute.fields.value import ValueField, field_name, value_name
-from precompute.text.named import NAME
+from precompute.text.names import NAME
 
 __all__ = ["ValueColumn"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from precompute.errors import UsageError
-from precompute.text.named import NAME
+from precompute.text.names import NAME
 
 __all__ = ["StoreByField", "by_field", "check_fields", "each_value", "of_field"]
 

@@ -21,8 +21,7 @@ from precompute.errors import UsageError
 from precompute.options.of_fields import StoreByField, each_value
 from precompute.options.plain_values import EXPECTED, check_kind, convert, kind_of
 from precompute.options.values import check_choice
-from precompute.text.named import split_named
-from precompute.text.names import parse_names
+from precompute.text.names import parse_names, split_named
 from precompute.text.toml import read_toml
 
 __all__ = ["Options", "flag", "heading", "option", "shows_options"]

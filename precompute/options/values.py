@@ -10,8 +10,7 @@ from typing import Any
 
 from precompute.errors import UsageError, on_one_line
 from precompute.text.format import is_unicode
-from precompute.text.named import NAME
-from precompute.text.names import parse_names
+from precompute.text.names import NAME, parse_names
 
 __all__ = [
     "MAX_COPIES",

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Any, NoReturn
 
 from precompute.errors import UsageError
-from precompute.text.named import repeat_flags
+from precompute.text.names import repeat_flags
 
 __all__ = ["CommandParser", "usage_error"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from precompute.errors import UsageError
 from precompute.fields.value import WEIGHT
-from precompute.text.named import NAME
+from precompute.text.names import NAME
 
 __all__ = ["check_extra_name", "check_file_name", "check_names", "check_value_name"]
 

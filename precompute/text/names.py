@@ -1,16 +1,22 @@
-"""Names in one text, as options and CSV files list them."""
+"""Names in one text, as options and CSV files list them; and values by name: ``fine=9 coarse=3`` after one flag."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from precompute.errors import UsageError
 from precompute.text.files import lines_of, read_text
 
-__all__ = ["format_names", "parse_names"]
+__all__ = ["NAME", "format_names", "parse_names", "repeat_flags", "split_named"]
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_NAMED = re.compile(rf"({NAME.pattern})=(.*)", re.DOTALL)
 
 
 def parse_names(text: str) -> list[str]:
@@ -37,3 +43,40 @@ def format_names(names: Iterable[str]) -> str:
     first, comma, others = text.getvalue().partition(",")
     # A name that begins with @ stands in quotation marks, or it would name a file.
     return f'"{first}"{comma}{others}' if first.startswith("@") else text.getvalue()
+
+
+# Values by name
+
+
+def split_named(text: Any) -> Any:
+    """Return ``{"fine": "9"}`` of ``"fine=9"``; what names no field is returned as it is."""
+    named = _NAMED.fullmatch(text) if isinstance(text, str) else None
+    return {named[1]: named[2]} if named else text
+
+
+def repeat_flags(args: Sequence[str], flags: Callable[[str], bool]) -> Iterator[str]:
+    """Yield arguments with the flag before each ``TARGET=…`` that follows another one.
+
+    Args:
+        args: Arguments of the command line.
+        flags: Whether a word is the flag of an option that takes values by field.
+    """
+    flag = ""
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            yield from (word, *words)
+            return
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            flag = name if flags(name) else ""
+            yield word
+            if flag and not equals:
+                for value in islice(words, 1):
+                    yield value
+            flag = flag if _NAMED.fullmatch(value) else ""
+        elif flag and _NAMED.fullmatch(word):
+            yield f"{flag}={word}"
+        else:
+            flag = ""
+            yield word

@@ -11,7 +11,7 @@ from precompute.cli import main, make_parser
 from precompute.errors import UsageError
 from precompute.options.build_options import BuildOptions
 from precompute.options.of_fields import by_field, of_field
-from precompute.text.named import repeat_flags
+from precompute.text.names import repeat_flags
 
 
 def parsed(*words: str) -> dict[str, Any]:
