@@ -24,6 +24,7 @@ SOURCE: Any = {
     "help": "folder of the sources, or its URL, such as s3://bucket/photos; or a table",
 }
 OUT: Any = {"metavar": "OUT", "help": "folder of the dataset, or its URL"}
+MOVED: Any = {"metavar": "DIR", "help": "folder of the sources, where it has moved"}
 Commands: TypeAlias = Any  # argparse gives its subparsers a private type
 INTERRUPTED = "interrupted: what is finished is kept; run the same command again to go on."
 
@@ -63,12 +64,8 @@ def _add_preview(commands: Commands) -> None:
         "--output", type=Path, default=Path("preview.png"), metavar="PNG", help="the picture (default: %(default)s)"
     )
     preview.add_argument("--split", default="train", help="whose pipeline to draw (default: %(default)s)")
-    preview.add_argument(
-        "--num-sources", type=int, default=6, metavar="N", help="rows of the picture (default: %(default)s)"
-    )
-    preview.add_argument(
-        "--num-variants", type=int, default=6, metavar="N", help="variants of each source (default: %(default)s)"
-    )
+    _add_number(preview, "--num-sources", "rows of the picture", 6)
+    _add_number(preview, "--num-variants", "variants of each source", 6)
     BuildOptions.add_arguments(preview, run.PREVIEW_OPTIONS, from_file=True)
 
 
@@ -91,12 +88,8 @@ def _add_profile(commands: Commands) -> None:
     )
     profile.add_argument("source", **SOURCE)
     profile.add_argument("--split", default="train", help="whose pipeline to measure (default: %(default)s)")
-    profile.add_argument(
-        "--num-sources", type=int, default=16, metavar="N", help="sources to measure (default: %(default)s)"
-    )
-    profile.add_argument(
-        "--num-variants", type=int, default=8, metavar="N", help="variants of each to measure (default: %(default)s)"
-    )
+    _add_number(profile, "--num-sources", "sources to measure", 16)
+    _add_number(profile, "--num-variants", "variants of each to measure", 8)
     profile.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
     BuildOptions.add_arguments(profile, run.PROFILE_OPTIONS, from_file=True)
 
@@ -121,25 +114,17 @@ def _add_report(commands: Commands) -> None:
         help="the page, one file that opens anywhere (default: %(default)s)",
     )
     report.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
-    report.add_argument(
-        "--num-sources",
-        type=int,
-        default=128,
-        metavar="N",
-        help="sources a split whose records are looked at (default: %(default)s)",
-    )
-    report.add_argument(
-        "--num-rows", type=int, default=8, metavar="N", help="rows in which they are looked at (default: %(default)s)"
-    )
+    _add_number(report, "--num-sources", "sources a split whose records are looked at", 128)
+    _add_number(report, "--num-rows", "rows in which they are looked at", 8)
     report.add_argument(
         "--near-duplicates",
         choices=("auto", "always", "never"),
         default="auto",
         help="look for sources that look alike, among all of them; auto: up to 200,000 (default: %(default)s)",
     )
-    report.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
+    report.add_argument("--source", **MOVED)
     report.add_argument("--pipeline", metavar="FILE", help="where the manifest cannot hold the pipeline")
-    report.add_argument("--jobs", type=int, metavar="N", help="threads that read sources; default: one per core")
+    _add_number(report, "--jobs", "threads that read sources; default: one per core")
     report.add_argument("--strict", action="store_true", help="end with exit code 6 if there is anything to mend")
 
 
@@ -178,7 +163,7 @@ def _add_verify(commands: Commands) -> None:
         help="also make K random records again from the sources (default: %(default)s)",
     )
     verify.add_argument("--pipeline", metavar="FILE", help="for --sources, where the manifest cannot hold the pipeline")
-    verify.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
+    verify.add_argument("--source", **MOVED)
 
 
 def _add_diff(commands: Commands) -> None:
@@ -190,15 +175,9 @@ def _add_diff(commands: Commands) -> None:
     diff.add_argument("--split", help="whose rows; default: all splits, and train where rows or seeds are chosen")
     diff.add_argument("--rows", metavar="ROWS", help="rows of A; ranges are inclusive, such as 0-3,7; default: all")
     diff.add_argument("--rows-b", metavar="ROWS", help="rows of B, compared in this order; default: those of --rows")
-    diff.add_argument("--seed", type=int, metavar="N", help="seed of the rows of A; default: all seeds")
-    diff.add_argument("--seed-b", type=int, metavar="N", help="seed of the rows of B; default: that of --seed")
-    diff.add_argument(
-        "--num-pairs",
-        type=int,
-        default=64,
-        metavar="N",
-        help="pairs of records to decode, of those that differ; or records to make again (default: %(default)s)",
-    )
+    _add_number(diff, "--seed", "seed of the rows of A; default: all seeds")
+    _add_number(diff, "--seed-b", "seed of the rows of B; default: that of --seed")
+    _add_number(diff, "--num-pairs", "pairs of records to decode, of those that differ; or records to make again", 64)
     diff.add_argument(
         "--against-installed",
         action="store_true",
@@ -222,17 +201,10 @@ def _add_follow(commands: Commands) -> None:
         commands, "follow", run.run_follow, "go on writing new rows beside running trainings, in place of old ones"
     )
     follow.add_argument("output", **OUT)
-    follow.add_argument(
-        "--keep", type=int, default=4, metavar="N", help="rows to keep, the original one apart (default: %(default)s)"
-    )
-    follow.add_argument("--rows", type=int, metavar="N", help="end after N new rows; default: go on until interrupted")
-    follow.add_argument(
-        "--rows-a-pass",
-        type=int,
-        metavar="N",
-        help="rows to write at a time, each source decoded once; default: half of --keep",
-    )
-    follow.add_argument("--seed", type=int, metavar="N", help="of new rows; default: that of the newest row")
+    _add_number(follow, "--keep", "rows to keep, the original one apart", 4)
+    _add_number(follow, "--rows", "end after N new rows; default: go on until interrupted")
+    _add_number(follow, "--rows-a-pass", "rows to write at a time, each source decoded once; default: half of --keep")
+    _add_number(follow, "--seed", "of new rows; default: that of the newest row")
     _add_run_options(follow)
 
 
@@ -244,10 +216,16 @@ def _add_drop(commands: Commands) -> None:
     BuildOptions.add_arguments(drop, ("lease_dir",))
 
 
+def _add_number(parser: argparse.ArgumentParser, name: str, help: str, default: int | None = None) -> None:
+    """Add an option that takes a whole number; the help ends with the default, if there is one."""
+    shown = "" if default is None else " (default: %(default)s)"
+    parser.add_argument(name, type=int, default=default, metavar="N", help=help + shown)
+
+
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of all commands that make more rows of a dataset."""
     parser.add_argument("--split", default="train", help="whose rows (default: %(default)s)")
-    parser.add_argument("--source", metavar="DIR", help="folder of the sources, where it has moved")
+    parser.add_argument("--source", **MOVED)
     BuildOptions.add_arguments(parser, run.RUN_OPTIONS, from_file=True)
 
 

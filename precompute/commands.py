@@ -67,7 +67,16 @@ def _options(parsed: argparse.Namespace) -> BuildOptions:
 def _run_options(parsed: argparse.Namespace) -> dict[str, Any]:
     """Return the options on how a command that makes more rows runs."""
     options = BuildOptions.from_arguments(parsed, names=RUN_OPTIONS)
-    return {**{name: getattr(options, name) for name in RUN_OPTIONS}, "split": parsed.split, "source": parsed.source}
+    return _given(options, *RUN_OPTIONS) | _given(parsed, "split", "source")
+
+
+def _given(holder: Any, *names: str) -> dict[str, Any]:
+    """Return the attributes of these names, as arguments of a function that calls them alike."""
+    return {name: getattr(holder, name) for name in names}
+
+
+def _say_note(note: str) -> None:
+    print(f"note: {note}", file=sys.stderr)
 
 
 def run_build(parsed: argparse.Namespace) -> None:
@@ -107,14 +116,7 @@ def run_follow(parsed: argparse.Namespace) -> None:
     from precompute.building.follow import follow
 
     options = _run_options(parsed)
-    followed = follow(
-        parsed.output,
-        keep=parsed.keep,
-        rows=parsed.rows,
-        rows_a_pass=parsed.rows_a_pass,
-        seed=parsed.seed,
-        **options,
-    )
+    followed = follow(parsed.output, **_given(parsed, "keep", "rows", "rows_a_pass", "seed"), **options)
     if not options["quiet"]:
         print(followed.summary())
 
@@ -124,7 +126,7 @@ def run_drop(parsed: argparse.Namespace) -> None:
     from precompute.building.change_rows import drop
 
     lease_dir = BuildOptions.from_arguments(parsed).lease_dir
-    print(drop(parsed.output, rows=parsed.rows, split=parsed.split, lease_dir=lease_dir).summary())
+    print(drop(parsed.output, lease_dir=lease_dir, **_given(parsed, "rows", "split")).summary())
 
 
 def run_preview(parsed: argparse.Namespace) -> None:
@@ -134,11 +136,8 @@ def run_preview(parsed: argparse.Namespace) -> None:
     drawn = draw_preview(
         parsed.source,
         options=_options(parsed),
-        output=parsed.output,
-        num_sources=parsed.num_sources,
-        num_variants=parsed.num_variants,
-        split=parsed.split,
-        say=lambda note: print(f"note: {note}", file=sys.stderr),
+        say=_say_note,
+        **_given(parsed, "output", "num_sources", "num_variants", "split"),
     )
     print(drawn.path)
 
@@ -157,11 +156,9 @@ def run_profile(parsed: argparse.Namespace) -> None:
     options = _options(parsed)
     found = profile(
         parsed.source,
-        split=parsed.split,
-        num_sources=parsed.num_sources,
-        num_variants=parsed.num_variants,
-        say=lambda note: print(f"note: {note}", file=sys.stderr),
-        **{name: getattr(options, name) for name in PROFILE_OPTIONS},
+        say=_say_note,
+        **_given(parsed, "split", "num_sources", "num_variants"),
+        **_given(options, *PROFILE_OPTIONS),
     )
     print(found.report())
     if parsed.json is not None:
@@ -200,17 +197,8 @@ def run_report(parsed: argparse.Namespace) -> int:
     """Look at a dataset; returns 6 if there is anything to mend and that was asked for."""
     from precompute.reporting.report import report
 
-    found = report(
-        parsed.dataset,
-        output=parsed.output,
-        json=parsed.json,
-        num_sources=parsed.num_sources,
-        num_rows=parsed.num_rows,
-        near_duplicates=parsed.near_duplicates,
-        source=parsed.source,
-        pipeline=parsed.pipeline,
-        jobs=parsed.jobs,
-    )
+    names = ("output", "json", "num_sources", "num_rows", "near_duplicates", "source", "pipeline", "jobs")
+    found = report(parsed.dataset, **_given(parsed, *names))
     print(found.text())
     print(parsed.output)
     return HAS_FINDINGS if parsed.strict and found.findings else 0
@@ -220,31 +208,23 @@ def run_export(parsed: argparse.Namespace) -> None:
     """Write one row as plain files."""
     from precompute.exporting.export import export
 
-    exported = export(
-        parsed.dataset,
-        parsed.output,
-        split=parsed.split,
-        row=parsed.row,
-        format=parsed.format,
-        overwrite=parsed.overwrite,
-    )
-    print(exported.summary())
+    print(export(parsed.dataset, parsed.output, **_given(parsed, "split", "row", "format", "overwrite")).summary())
 
 
 def run_dali_index(parsed: argparse.Namespace) -> None:
     """Write index files for NVIDIA DALI."""
     from precompute.exporting.dali import dali_index
 
-    print(dali_index(parsed.dataset, split=parsed.split, rows=parsed.rows).summary())
+    print(dali_index(parsed.dataset, **_given(parsed, "split", "rows")).summary())
 
 
 def run_verify(parsed: argparse.Namespace) -> None:
     """Compare all files with what the manifest says of them."""
     from precompute.verifying.verify import verify
 
-    found = verify(parsed.output, sources=parsed.sources, pipeline=parsed.pipeline, source=parsed.source)
+    found = verify(parsed.output, **_given(parsed, "sources", "pipeline", "source"))
     for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+        _say_note(note)
     found.raise_for_problems()
     print(found.summary())
 
@@ -255,7 +235,7 @@ def run_diff(parsed: argparse.Namespace) -> int:
 
     rows = ("split", "rows", "rows_b", "seed", "seed_b")
     names = (*rows, "num_pairs", "output", "against_installed", "pipeline", "source")
-    found = diff(parsed.a, parsed.b, **{name: getattr(parsed, name) for name in names})
+    found = diff(parsed.a, parsed.b, **_given(parsed, *names))
     print(found.summary())
     if parsed.json is not None:
         _write_json(parsed.json, found.to_json())
