@@ -137,9 +137,7 @@ class Grid:
         """Return a task for each column that lacks cells, and the receipts of all cells that are there.
 
         Args:
-            wanted: Cells that shall be there.
             left_out: (split, key) of the sources that have no record.
-            receipts: Receipts of these cells.
         """
         tasks, proven = list[Task](), dict[tuple[str, int, int], Receipt]()
         keys = {split: {key for of, key in left_out if of == split} for split in self.blocks}

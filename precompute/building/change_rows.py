@@ -183,11 +183,6 @@ def plan_from_manifest(
     """Return the plan of more rows of a split, once it has been tried on a few records.
 
     Args:
-        stored: The listed generation.
-        manifest: Its manifest.
-        out: The dataset's folder.
-        split: Name of the split.
-        options: How the command runs.
         pipeline: The pipelines where they hold a user's own code, as in `regenerate`.
         source: Folder of the sources where it has moved, as in `regenerate`.
 

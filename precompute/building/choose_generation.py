@@ -93,12 +93,7 @@ def _differences(
 
 
 def _num_whole_rows(paths: DatasetPaths, plan: GenerationPlan) -> int:
-    """Return the number of rows of train that are written whole, with no failed source, so that a build can list them.
-
-    Args:
-        paths: Paths of the dataset.
-        plan: Plan of the generation that was being written.
-    """
+    """Return the number of rows of train that are written whole, without a failed source: a build can list them."""
     receipts = map(read_receipt, paths.receipts(plan.generation).glob("train_r*.json"))
     proven = Counter(receipt.cell.row for receipt in receipts if receipt is not None and not receipt.bad)
     return sum(number >= plan.splits["train"].num_blocks for number in proven.values())
@@ -135,8 +130,6 @@ def _changed(sources: Sources, i: int, written: float, sha256: str | None, of_fi
     """Yield which files of a source have changed: they are newer than the rows, and hold other bytes.
 
     Args:
-        sources: All sources.
-        i: Position of the source.
         written: Time when rows were made, in seconds since 1970.
         sha256: SHA-256 of the image then; None where it is unknown.
         of_files: SHA-256 of the files beside it then; None where it is unknown.

@@ -93,10 +93,6 @@ def num_threads(address: str) -> int:
 def check_cluster(address: str, *, mixed_cpus: bool) -> list[str]:
     """Check before any work that a cluster can do it, except for what depends on files.
 
-    Args:
-        address: Address of the scheduler.
-        mixed_cpus: Whether workers may have different processors.
-
     Returns:
         Notes for the user.
 

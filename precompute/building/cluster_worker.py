@@ -172,9 +172,6 @@ def run_remote_task(context: TaskContext, task: Task, expected: Expected, *, onl
     """Run a task in a worker of a Dask cluster, which may have joined only now.
 
     Args:
-        context: What all tasks have in common, as in `run_task`.
-        task: The task.
-        expected: Requirements of the worker.
         only_task: Whether no other task of this command is running on the cluster.
 
     Raises:

@@ -34,7 +34,6 @@ def notes_on_pipelines(
 
     Args:
         prepared: The given pipelines.
-        plan: Plan of the generation.
         pipelines: The pipelines that it is made with.
         is_new: Whether the generation was not on disk before.
     """
@@ -64,7 +63,6 @@ def keep_splits(stored: Sequence[str | None] | None, sources: Sources) -> tuple[
 
     Args:
         stored: Split of each source in the dataset, None for new sources; None without a dataset.
-        sources: Sources with the splits that are found now.
     """
     if not sources.splits_are_new or stored is None:
         return sources, []
@@ -83,8 +81,6 @@ def keep_pairs(
 
     Args:
         generations: Generations on disk, the newest first.
-        options: Options of the build.
-        sources: Sources with the pairs that are found now.
     """
     skeleton = sources.skeleton
     if options.flip_pairs != AUTO or not generations or not skeleton:
@@ -110,8 +106,6 @@ def keep_classes(
 
     Args:
         generations: Generations on disk, the newest first.
-        options: Options of the build.
-        sources: Sources with the classes that are found now.
     """
     names = sources.class_names
     leading = sources.leading_target

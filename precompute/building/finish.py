@@ -63,11 +63,6 @@ def start_manifest(
 ) -> tuple[Manifest, dict[str, dict[int, str]]]:
     """Write the listings of a new generation.
 
-    Args:
-        build_plan: Sources and pipelines.
-        grid: Grid of the generation.
-        left_out: Sources that were accepted as bad.
-
     Returns:
         Its manifest without rows; and for each field of masks: class id that no source has → transform that fills
         masks with it.
@@ -273,10 +268,6 @@ def _folders_of(paths: DatasetPaths, manifest: Manifest) -> list[Path]:
 
 def _find_conflicts(grid: Grid, source_facts: Mapping[str, SourceFacts]) -> dict[str, Any]:
     """Return how many sources share an image file's content with one that has another label, mask or boxes.
-
-    Args:
-        grid: Grid of the generation.
-        source_facts: Split → facts about its sources.
 
     Returns:
         `num_sources` and `examples`, pairs of keys; empty when there are none.

@@ -56,7 +56,6 @@ def write_lock(out: Path, lease_dir: str | Path | None = None) -> Iterator[None]
     """Hold the lock of a dataset for writing; the operating system releases it when the process dies.
 
     Args:
-        out: The dataset's folder.
         lease_dir: Further folder where readers leave leases.
 
     Raises:
@@ -263,8 +262,6 @@ def sweep(out: Path, manifest: Manifest, lease_dir: str | Path | None = None) ->
     """Delete files that the manifest does not list and no living reader holds; returns how many stay for readers.
 
     Args:
-        out: The dataset's folder.
-        manifest: The manifest that is on disk.
         lease_dir: Further folder where readers leave leases.
     """
     kept = _remove_shards(out, manifest, lease_dir, lambda *_: True)

@@ -29,8 +29,6 @@ def check_space(grid: Grid, tasks: Sequence[Task], *, jobs: int) -> None:
     """Refuse a job that cannot fit, before it has filled the disk.
 
     Args:
-        grid: Grid of the generation.
-        tasks: All missing tasks.
         jobs: Number of tasks at a time; for an object store, the local disk holds their shards until they are sent.
 
     Raises:
@@ -60,13 +58,7 @@ def _needed_bytes(grid: Grid, task: Task) -> int:
 
 
 def no_room(grid: Grid, tasks: Sequence[Task], error: OSError) -> BuildError:
-    """Return the error for a full disk, quota or limit, with the bytes that are still needed.
-
-    Args:
-        grid: Grid of the generation.
-        tasks: All tasks that are still missing.
-        error: Error of the operating system.
-    """
+    """Return the error for a full disk, quota or limit, with the bytes that are still needed."""
     what = f"{error.filename or grid.paths.root}: {error.strerror}."
     if error.errno == errno.EFBIG:
         largest = max((_needed_bytes(grid, task) // len(task.rows) for task in tasks), default=0)

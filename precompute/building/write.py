@@ -118,10 +118,6 @@ def write_cells(
     """Run tasks until a receipt proves every wanted cell; bad sources are left out of all cells.
 
     Args:
-        build_plan: Plan that the cells belong to.
-        grid: Grid of the generation.
-        wanted: Cells that shall be there.
-        progress: Counts records.
         receipts: Receipts of these cells, as far as there are any.
         left_out: Sources that are not tried.
         judge: Called with all bad sources whenever there are new ones; raises if there are too many.
@@ -205,7 +201,6 @@ def _reuse_shards(grid: Grid, previous: StoredGeneration, left_out: BadSources) 
 
     Args:
         grid: Grid of the new generation; `plan.rows` are the rows that it has from the start.
-        previous: The listed generation, of the same settings and sources.
         left_out: Sources that have no record in the new generation.
     """
     manifest, paths = previous.manifest, grid.paths
@@ -237,9 +232,6 @@ def _facts_before(
     """Return the facts about a block's sources: from the file of the earlier build, else from the listing.
 
     Args:
-        paths: Paths of the dataset.
-        previous: The previous generation.
-        manifest: Its manifest.
         task: The block, and the sources that it leaves out now.
         keys: Keys of the sources that it had records of before.
     """

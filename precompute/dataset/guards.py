@@ -65,10 +65,7 @@ def check_still_there(root: Path, manifest: Manifest, split: str, row: int, path
     """Check that the shards of a row are still there when it is read; they were when the dataset was opened.
 
     Args:
-        root: Folder of the dataset.
         manifest: The manifest as the reader knows it.
-        split: Name of the split.
-        row: Number of the row.
         paths: Paths of its shards, on a local disk.
 
     Raises:

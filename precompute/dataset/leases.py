@@ -190,7 +190,6 @@ def hold_rows(
     """Return the manifest, and a lease on rows that it lists.
 
     Args:
-        folder: Folder of the dataset.
         choose: Manifest → rows to hold; called again when the manifest has changed meanwhile.
         lease_dir: Folder for the lease where the dataset is read-only.
 
@@ -223,8 +222,6 @@ def hold_again(folder: Path, lease: Lease, choose: Callable[[Manifest], Sequence
     """Let a lease hold other rows, and return the manifest that lists them.
 
     Args:
-        folder: Folder of the dataset.
-        lease: Lease of rows of this dataset.
         choose: Manifest → rows to hold; called again when the manifest has changed meanwhile.
 
     Raises:
@@ -249,7 +246,6 @@ def held_rows(folder: Path, *, now: float | None = None, lease_dir: str | Path |
     No other file is deleted, in case the folder was given by mistake or is a link in a dataset from elsewhere.
 
     Args:
-        folder: Folder of the dataset.
         now: Time, in seconds since 1970; by default that of the clock that dates files beside the leases, which may be
             another one than this machine's, such as a file server's.
         lease_dir: Another folder where readers of this dataset, and of no other, leave leases.

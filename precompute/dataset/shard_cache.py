@@ -44,7 +44,6 @@ def open_cache(
     """Return the cache of a dataset's shards; None where shards are read in place.
 
     Args:
-        root: Folder of the dataset.
         cache_dir: The folder; by default `AUGMENT_ONCE_CACHE`, else a folder of the user's cache.
         full: Whether cached files are compared with their sha256 before they are read, and not with their sizes alone.
         tensorflow: Whether TensorFlow reads the shards; it knows some schemes itself.
@@ -184,7 +183,6 @@ class ShardCache:
         """Delete copies of shards whose rows are neither listed nor held by a reader, and abandoned downloads.
 
         Args:
-            manifest: The current manifest.
             lease: Lease of this reader; others leave theirs in the same folder, or beside the dataset.
         """
         try:

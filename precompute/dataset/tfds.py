@@ -34,7 +34,6 @@ def tfds_files(manifest: Manifest, row_files: Mapping[str, Sequence[RowFile]]) -
     uint8 [H, W, C], and masks uint8 or uint16 [H, W, 1].
 
     Args:
-        manifest: The manifest.
         row_files: Split → the row files of its listed rows, in the order of the manifest.
     """
     features = manifest.schema.features

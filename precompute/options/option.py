@@ -164,7 +164,6 @@ class Options:
         """Read a TOML file whose keys are names of options, at its top or below the headings of the help.
 
         Args:
-            path: Path of the file.
             names: Names of options that the file may hold; all when None.
 
         Raises:

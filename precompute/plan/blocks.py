@@ -80,7 +80,6 @@ def choose_num_blocks(num_places: int, record_bytes: int, shard_bytes: int | Non
     """Return the number of blocks of a split; it never depends on workers, rows, or what is on disk.
 
     Args:
-        num_places: Number of places of the split.
         record_bytes: Mean size of a record in a fixed sample.
         shard_bytes: Size that shards should have, or None to derive one: 1/1024 of a row, from 64 to 512 MiB.
     """

@@ -15,7 +15,6 @@ def hash_all(messages: Iterable[bytes], *, digest_size: int, person: bytes) -> N
     """Return the BLAKE2b digest of each message, as numbers in the same order as the digests.
 
     Args:
-        messages: Messages to hash.
         digest_size: Bytes of each digest, a multiple of 8.
         person: Name of the use, so that no two uses share their hashes.
 

@@ -59,7 +59,6 @@ def sample_by_class(
 
     Args:
         classes: Key → classes of its image, sorted.
-        number: Number of keys to choose.
         left_out: Keys that must not be chosen.
     """
     keys = [key for key in classes if key not in left_out]
@@ -100,7 +99,6 @@ def sample_records(
     Args:
         places: Split → block → (key, copy) of each record in order.
         rows: Split → rows to choose from.
-        number: Number of records.
         seed: Seed of the choice.
     """
     cells = [

@@ -32,8 +32,6 @@ def differences(
     """Return the differences between two settings, one line each.
 
     Args:
-        stored: Stored settings.
-        wanted: Settings of now.
         where: Words by which a line names the stored settings.
         now: Words by which it names the others.
     """

@@ -155,8 +155,6 @@ def estimate(
     """Return the estimate for the new rows of all splits.
 
     Args:
-        parts: Split → its cost.
-        jobs: Number of workers.
         num_tasks: Number of tasks that the work can be cut into; more workers than this have nothing to do.
         free_bytes: Free space on the output's file system; None for an object store, which has no limit of its own.
         trained: Cost of training with augmentation online, from `online`.
@@ -180,13 +178,7 @@ def estimate(
 
 
 def online(part: SplitCost, *, runs: int, epochs: int) -> Online:
-    """Return the comparison of trainings on these rows with trainings that augment online.
-
-    Args:
-        part: Cost of the training split.
-        runs: Number of trainings.
-        epochs: Number of epochs of each training.
-    """
+    """Return the comparison of trainings on these rows with trainings that augment online."""
     build = _total(part, [c.record_s + c.decode_s / part.rows_a_task for c in part.costs])
     return Online(
         runs=runs,

@@ -35,11 +35,6 @@ TRIED = 2  # draws of each transform
 def check_needs(pickled: bytes, spec: RecordSpec, split: str) -> None:
     """Refuse transforms that need inputs that are not there: other images, masks, boxes, volumes, texts.
 
-    Args:
-        pickled: The pipeline, from `pipeline.prepare`.
-        spec: Specification of records, with the fields that are handed over.
-        split: Name of its split, for messages.
-
     Raises:
         PipelineError: There are such transforms; the message names all.
     """
@@ -79,7 +74,6 @@ def _paths(composition: Any, *, is_chance: bool = False) -> Iterator[tuple[int, 
     """Yield the places of transforms that run only now and then.
 
     Args:
-        composition: Composition to search.
         is_chance: Whether it runs only now and then itself.
     """
     for place, inner in enumerate(composition.transforms):
@@ -111,9 +105,7 @@ def check_channels(pickled: bytes, sources: Sequence[Decoded], split: str) -> No
     A transform that runs only now and then would otherwise make good sources look bad.
 
     Args:
-        pickled: The pipeline, from `pipeline.prepare`.
         sources: Decoded sources; one is enough.
-        split: Name of its split, for messages.
 
     Raises:
         PipelineError: There are such transforms; the message names all.

@@ -48,12 +48,6 @@ SUBPROCESS_CODE = (
 def probe(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec, split: str) -> None:
     """Check that a prepared pipeline draws only from its own generators.
 
-    Args:
-        pickled: The pipeline, from `pipeline.prepare`.
-        sources: A few decoded sources.
-        spec: Specification of records.
-        split: Name of its split, for messages.
-
     Raises:
         PipelineError: It draws from others; the message names the transform.
     """
@@ -100,9 +94,6 @@ def _complaint(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec, *, 
     """Return what is wrong with a pipeline, or None.
 
     Args:
-        pickled: The pipeline, pickled.
-        sources: A few decoded sources.
-        spec: Specification of records.
         shared: Whether other threads may draw from the global generators, too.
     """
     pairs = [(source, variant) for source in sources for variant in VARIANTS]
@@ -196,7 +187,6 @@ def first_fault(pickled: bytes, source: Decoded, spec: RecordSpec, *, variant: i
 
     Args:
         pickled: A prepared pipeline that fails on this source.
-        source: The decoded source.
         spec: Specification of records, without height and width.
         variant: Variant, under seed 0, at which it fails.
 

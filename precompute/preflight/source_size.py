@@ -57,12 +57,8 @@ def saving_of_size(
     """Try the option on a few sources.
 
     Args:
-        sources: All sources with their splits.
-        split: Split whose sources are measured.
-        pickled: The split's prepared pipeline.
         spec: Specification of records, with height and width, without a limit on sources.
         rows_a_task: Number of rows that one decoding of a source is used for.
-        seed: Augmentation seed of the records.
 
     Returns:
         The saving; None where sources are not much larger than their records, or cannot be used.

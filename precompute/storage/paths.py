@@ -65,7 +65,6 @@ def check_path_text(path: Path, what: str) -> None:
     """Refuse a folder whose path is not UTF-8: TensorFlow can open no file in it.
 
     Args:
-        path: Path of the folder.
         what: The argument that named it, for the message.
 
     Raises:

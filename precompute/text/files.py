@@ -18,7 +18,6 @@ def read_text(path: Path, error: type[PrecomputeError] = SourceError) -> str:
     """Return the text of a file: UTF-8 with or without a byte order mark, or UTF-16 with one.
 
     Args:
-        path: The file.
         error: Class of the error that is raised where it cannot be read.
 
     Raises:

@@ -58,7 +58,6 @@ def repeat_flags(args: Sequence[str], flags: Callable[[str], bool]) -> Iterator[
     """Yield arguments with the flag before each ``TARGET=…`` that follows another one.
 
     Args:
-        args: Arguments of the command line.
         flags: Whether a word is the flag of an option that takes values by field.
     """
     flag = ""
