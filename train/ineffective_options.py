@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from precompute.errors import UsageError
-from precompute.options.ineffective import Ineffective
-from precompute.options.option import flag
+from precompute.options.option import Ineffective, flag
 from train.devices import find_devices
 from train.options import FitOptions
 from train.tasks import Task

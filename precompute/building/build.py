@@ -31,8 +31,7 @@ from precompute.options.option import shows_options
 from precompute.pipelines.keypoint_rules import mirroring_warnings
 from precompute.pipelines.load import complete_pipelines
 from precompute.pipelines.pipeline import Prepared
-from precompute.plan.copies import assign_copies
-from precompute.plan.splits import assign_splits
+from precompute.plan.splits import assign_copies, assign_splits
 from precompute.preflight.ineffective_options import check_image_size, check_ineffective_options
 from precompute.preflight.source_size import saving_of_size
 from precompute.sources.chosen import limit_sources

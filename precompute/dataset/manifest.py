@@ -15,8 +15,7 @@ from typing import Any, TypeAlias, cast
 
 from precompute.dataset.json_files import dump, parse_json, read_json
 from precompute.dataset.paths import MAX_ROW, DatasetPaths
-from precompute.dataset.schema_json import from_format_1, schema_of_json, schema_to_json
-from precompute.dataset.target import IMAGE_ONLY, Target
+from precompute.dataset.schema_json import IMAGE_ONLY, Target, from_format_1, schema_of_json, schema_to_json
 from precompute.errors import DatasetError
 from precompute.fields.counts import BoxCounts
 from precompute.fields.field import MAX_CLASS_IDS, Schema

@@ -1,22 +1,24 @@
-"""Schemas ↔ JSON of manifests; and manifests of format 1 → the current format."""
+"""Schemas ↔ JSON of manifests; and format 1, which knew one target: its manifests → the current format."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from precompute.dataset.json_files import parse_json
-from precompute.dataset.target import Target
 from precompute.errors import DatasetError
-from precompute.fields.field import Schema
+from precompute.fields.field import Field, Schema
 from precompute.fields.image import ImageField
 from precompute.fields.registry import FIELD_TYPES, KINDS, schema_of_target
+from precompute.fields.skeleton import Skeleton
 
-__all__ = ["from_format_1", "in_segments", "schema_of_json", "schema_to_json"]
+__all__ = ["IMAGE_ONLY", "Target", "from_format_1", "in_segments", "schema_of_json", "schema_to_json"]
 
 NAME = re.compile(r"(extra/)?[A-Za-z_][A-Za-z0-9_]{0,63}")
+IMAGE_ONLY = "image"  # kind of target of images alone, which have none: as manifests store it
 
 
 def schema_to_json(schema: Schema) -> dict[str, dict[str, Any]]:
@@ -61,6 +63,48 @@ def schema_of_json(value: Any, where: str) -> Schema:
 
 
 # Format 1: one target, under the name of a kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What records are labelled with.
+
+    Attributes:
+        kind: ``"class"``; ``"multilabel"``, any number of classes per image; ``"mask"``; ``"boxes"``; ``"keypoints"``;
+            ``"instances"``, boxes with a mask each; ``"value"``, numbers; or ``"image"``, images alone.
+        num_classes: Number of classes; for masks one more than the largest class id.
+        class_names: Name of each class; may be empty for masks.
+        encoding: Encoding of masks, ``"png"`` or ``"raw"``; else None.
+        dtype: Type of masks, ``"uint8"`` or ``"uint16"``; else None.
+        ignore_class: Class id of mask pixels that count neither in loss nor in metrics.
+        keypoints: Skeleton of keypoints; else None.
+    """
+
+    kind: str
+    num_classes: int
+    class_names: list[str]
+    encoding: str | None = None
+    dtype: str | None = None
+    ignore_class: int | None = None
+    keypoints: Skeleton | None = None
+
+    @classmethod
+    def of(cls, field: Field) -> Target:
+        """Return the description of a field as a target."""
+        return cls(
+            kind=field.form,
+            num_classes=getattr(field, "num_classes", 0),
+            class_names=list(getattr(field, "class_names", ())),
+            encoding=getattr(field, "encoding", None),
+            dtype=field.ids_dtype,
+            ignore_class=getattr(field, "ignore_class", None),
+            keypoints=getattr(field, "keypoints", None),
+        )
+
+    @property
+    def image_only(self) -> bool:
+        """Whether records are images alone, without any target."""
+        return self.kind == IMAGE_ONLY
 
 
 def from_format_1(content: Mapping[str, Any], where: str) -> dict[str, Any]:

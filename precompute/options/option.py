@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from precompute.errors import UsageError
 from precompute.options.of_fields import StoreByField, each_value
@@ -24,9 +24,10 @@ from precompute.options.values import check_choice
 from precompute.text.names import parse_names, split_named
 from precompute.text.toml import read_toml
 
-__all__ = ["Options", "flag", "heading", "option", "shows_options"]
+__all__ = ["Ineffective", "Options", "flag", "heading", "option", "shows_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+Situation = TypeVar("Situation")
 
 FROM_FILE = (
     "TOML with options by their names below, such as seed = 3; the command line wins over it, where --no-NAME takes "
@@ -340,3 +341,25 @@ def _typed(f: dataclasses.Field[Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(f"expected {EXPECTED[_kind_of(f)]}, got {text!r}.") from error
 
     return typed
+
+
+# Options without effect
+
+
+@dataclass(frozen=True)
+class Ineffective(Generic[Situation]):
+    """A case in which an option has no effect.
+
+    Attributes:
+        when: Returns whether this is the case; asked for options that are not at their defaults.
+        why: Words that follow the option's name in the note.
+        refused: Whether the option is an error in this case, since the user expects something else from it.
+    """
+
+    when: Callable[[Situation], bool]
+    why: str
+    refused: bool = False
+
+    def note(self, option: str) -> str:
+        """Return the note about an option; `name` is the one that the user knows."""
+        return f"{option} has no effect: it {self.why}."

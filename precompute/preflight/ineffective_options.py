@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from precompute.errors import UsageError
 from precompute.fields.image import ImageField
 from precompute.options.build_options import BuildOptions
-from precompute.options.ineffective import Ineffective
+from precompute.options.option import Ineffective
 from precompute.pipelines.pipeline import Prepared
 from precompute.table.sources import Sources
 from precompute.text.format import format_shape

@@ -19,7 +19,7 @@ from typing import TypeAlias
 from precompute.dataset.json_files import read_json
 from precompute.dataset.manifest import is_dataset
 from precompute.errors import DatasetError, first_few, on_one_line
-from precompute.options.ineffective import Ineffective
+from precompute.options.option import Ineffective
 from precompute.options.patterns import Pattern
 from precompute.storage.paths import absolute, as_path, is_remote
 from precompute.text.format import format_count

@@ -19,7 +19,7 @@ from precompute.fields.label_column import LabelColumn, LabelSetColumn
 from precompute.inspecting.inspect import inspect
 from precompute.options.build_options import BuildOptions
 from precompute.options.values import parse_class_copies
-from precompute.plan.copies import assign_copies
+from precompute.plan.splits import assign_copies
 from precompute.table.listing_file import read_listing
 from precompute.table.sources import Sources
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options, rows_of, save, shard_hashes
