@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from precompute.errors import UsageError
-from precompute.options.option import Ineffective, flag
+from precompute.options.option import Ineffective
+from precompute.text.names import flag
 from train.devices import find_devices
 from train.options import FitOptions
 from train.tasks import Task

@@ -10,8 +10,9 @@ from typing import Any
 
 from precompute.errors import UsageError
 from precompute.images.color_modes import ALPHAS
-from precompute.options.option import Options, flag, option
+from precompute.options.option import Options, option
 from precompute.options.values import check_number, within
+from precompute.text.names import flag
 from train.interval import Interval
 from train.weights import read_loss_weights
 

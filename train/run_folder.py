@@ -13,10 +13,10 @@ import filelock
 
 from precompute.dataset.manifest import Manifest
 from precompute.errors import PrecomputeError, SettingsError
-from precompute.options.option import flag
 from precompute.plan.settings import differences
 from precompute.storage.locking import hold_folder
 from precompute.storage.paths import absolute, check_path_text, local_path
+from precompute.text.names import flag
 from precompute.text.toml import format_toml
 from train.files import TEMPORARY, write_bytes, write_json
 from train.learnt_targets import target_facts

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from precompute.errors import UsageError, first_few
-from precompute.text.names import parse_names
+from precompute.text.names import parse_names, with_flag
 
 __all__ = [
     "HIDDEN",
@@ -130,8 +130,7 @@ def _indices(pairs: Iterable[Sequence[str]], names: Sequence[str]) -> list[list[
 def _index(name: str, names: Sequence[str], option: str) -> int:
     if name not in names:
         raise UsageError(
-            f"{option} (--{option.replace('_', '-')}): there is no keypoint {name!r}; the names are:\n"
-            f"{first_few(list(names), 30)}"
+            f"{with_flag(option)}: there is no keypoint {name!r}; the names are:\n{first_few(list(names), 30)}"
         )
     return names.index(name)
 

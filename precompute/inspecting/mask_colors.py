@@ -15,6 +15,7 @@ from precompute.sources.chosen import limit_sources
 from precompute.sources.find import find
 from precompute.storage.paths import local_path
 from precompute.text.format import format_count
+from precompute.text.names import with_flag
 from precompute.text.reasons import describe_reasons
 
 __all__ = ["find_colors", "write_colors"]
@@ -62,7 +63,7 @@ def find_colors(source: str | Path, options: BuildOptions, output: Path | None =
     for name in ("class_names", "ignore_class"):
         if getattr(options, name) is not None and options.mask_colors is None:
             raise UsageError(
-                f"{name} (--{name.replace('_', '-')}): is for the classes of --mask-colors, and none are given; leave "
+                f"{with_flag(name)}: is for the classes of --mask-colors, and none are given; leave "
                 "it out, and put names into the file."
             )
     sources = limit_sources(find(source, options, output=output), options.limit)

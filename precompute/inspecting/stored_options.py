@@ -13,10 +13,10 @@ from precompute.fields.field import FURTHER_MASKS
 from precompute.inspecting.inspection import describe_pipeline
 from precompute.options.build_options import BuildOptions
 from precompute.options.of_fields import by_field
-from precompute.options.option import flag, heading
+from precompute.options.option import heading
 from precompute.options.sources import MASK
 from precompute.storage.paths import as_path, is_url
-from precompute.text.names import format_names
+from precompute.text.names import flag, format_names
 from precompute.text.toml import format_toml
 
 __all__ = ["stored_options"]

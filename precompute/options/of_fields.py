@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from precompute.errors import UsageError
-from precompute.text.names import NAME
+from precompute.text.names import NAME, flag, with_flag
 
 __all__ = ["StoreByField", "by_field", "check_fields", "each_value", "of_field"]
 
@@ -80,12 +80,12 @@ def check_fields(option: str, value: Any, known: Sequence[str], what: str, also:
     Raises:
         UsageError: The value cannot be told apart, or belongs to no field.
     """
-    shown = f"{option} (--{option.replace('_', '-')})"
+    shown = with_flag(option)
     if not by_field(value):
         if len(known) > 1:
             raise UsageError(
                 f"{shown}: {' and '.join(known)} have {what} of their own; say whose this is: "
-                f"--{option.replace('_', '-')} {_shown_fields(known)}"
+                f"{flag(option)} {_shown_fields(known)}"
             )
         return
     unknown = [name for name in value if name not in (*known, *also)]

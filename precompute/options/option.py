@@ -21,10 +21,10 @@ from precompute.errors import UsageError
 from precompute.options.of_fields import StoreByField, each_value
 from precompute.options.plain_values import EXPECTED, check_kind, convert, kind_of
 from precompute.options.values import check_choice
-from precompute.text.names import parse_names, split_named
+from precompute.text.names import flag, parse_names, split_named
 from precompute.text.toml import read_toml
 
-__all__ = ["Ineffective", "Options", "flag", "heading", "option", "shows_options"]
+__all__ = ["Ineffective", "Options", "heading", "option", "shows_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Situation = TypeVar("Situation")
@@ -66,11 +66,6 @@ def option(
     if isinstance(default, dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
-
-
-def flag(name: str) -> str:
-    """Return how the command line spells an option."""
-    return "--" + name.replace("_", "-")
 
 
 def heading(title: str) -> str:

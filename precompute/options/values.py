@@ -10,7 +10,7 @@ from typing import Any
 
 from precompute.errors import UsageError, on_one_line
 from precompute.text.format import is_unicode
-from precompute.text.names import NAME, parse_names
+from precompute.text.names import NAME, parse_names, with_flag
 
 __all__ = [
     "MAX_COPIES",
@@ -259,6 +259,6 @@ def check_unicode(name: str, value: Any) -> None:
     foreign = next((text for text in texts if not is_unicode(text)), None)
     if foreign is not None:
         raise UsageError(
-            f"{name} (--{name.replace('_', '-')}): {on_one_line(foreign)} is no UTF-8, and the manifest holds text; if "
+            f"{with_flag(name)}: {on_one_line(foreign)} is no UTF-8, and the manifest holds text; if "
             "it names a file or folder, rename that."
         )

@@ -13,6 +13,7 @@ from precompute.errors import PipelineError
 from precompute.fields.boxes import Boxes
 from precompute.pipelines.labels import field_values, has_labels, label_fields
 from precompute.pipelines.transforms import albumentations, check_that_all_move
+from precompute.text.names import flag
 
 __all__ = ["INDEX_FIELD", "NO_BOXES", "BoxRules", "BoxTransform", "box_fields", "boxes_left", "set_box_params"]
 
@@ -65,7 +66,7 @@ def set_box_params(compose: Any, split: str, rules: BoxRules) -> list[str]:
         wanted, written = getattr(rules, name), thresholds.get(name)
         if wanted and written and wanted != written:
             raise PipelineError(
-                f"pipeline of {split}: its bbox_params have {name}={written}, --{name.replace('_', '-')} is {wanted}. "
+                f"pipeline of {split}: its bbox_params have {name}={written}, {flag(name)} is {wanted}. "
                 "Give one of them."
             )
         thresholds[name] = wanted or written or 0.0

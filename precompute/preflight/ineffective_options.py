@@ -16,6 +16,7 @@ from precompute.options.option import Ineffective
 from precompute.pipelines.pipeline import Prepared
 from precompute.table.sources import Sources
 from precompute.text.format import format_shape
+from precompute.text.names import with_flag
 
 __all__ = [
     "FOLDER_OPTIONS",
@@ -64,13 +65,12 @@ def _no_cluster(options: BuildOptions) -> bool:
     return options.backend != "dask"
 
 
+FOR_MASKS = "is for masks, and these sources have none"
 INEFFECTIVE: dict[str, Ineffective[Situation]] = {
-    "mask_map": Ineffective(_no_masks, "is for masks, and these sources have none", refused=True),
-    "num_classes": Ineffective(_no_masks, "is for masks, and these sources have none", refused=True),
-    "ignore_class": Ineffective(_no_masks, "is for masks, and these sources have none", refused=True),
-    "mask_fill": Ineffective(_no_masks, "is for masks, and these sources have none", refused=True),
-    "masks": Ineffective(_no_masks_nor_objects, "is for masks, and these sources have none", refused=True),
-    "mask_suffix": Ineffective(_no_masks_nor_objects, "is for masks, and these sources have none", refused=True),
+    **dict.fromkeys(
+        ("mask_map", "num_classes", "ignore_class", "mask_fill"), Ineffective(_no_masks, FOR_MASKS, refused=True)
+    ),
+    **dict.fromkeys(("masks", "mask_suffix"), Ineffective(_no_masks_nor_objects, FOR_MASKS, refused=True)),
     "quality": Ineffective(
         lambda of: of.options.image_format != "jpeg", "is for JPEG; this image format keeps pixels as they are"
     ),
@@ -117,8 +117,8 @@ def check_ineffective_options(options: BuildOptions, sources: Sources, *, is_new
     notes = []
     for name, ineffective in ineffective_options(Situation(options=options, sources=sources, is_new=is_new)):
         if ineffective.refused and is_new:
-            raise UsageError(f"{_shown(name)}: {ineffective.why}; leave it out.")
-        notes.append(ineffective.note(_shown(name)))
+            raise UsageError(f"{with_flag(name)}: {ineffective.why}; leave it out.")
+        notes.append(ineffective.note(with_flag(name)))
     return notes
 
 
@@ -126,7 +126,7 @@ def check_ineffective_worker_options(options: BuildOptions) -> list[str]:
     """Return a note for each option of workers that has no effect when more rows of a dataset are made."""
     ineffective = {"jobs": options.jobs is not None and _no_workers(options)}
     ineffective["allow_mixed_cpus"] = options.allow_mixed_cpus and _no_cluster(options)
-    return [INEFFECTIVE[name].note(_shown(name)) for name, is_idle in ineffective.items() if is_idle]
+    return [INEFFECTIVE[name].note(with_flag(name)) for name, is_idle in ineffective.items() if is_idle]
 
 
 def check_image_size(
@@ -139,15 +139,12 @@ def check_image_size(
     """
     if options.image_size is None or options.image_size == (image.height, image.width):
         return []
+    name = with_flag("image_size")
     asked, made = format_shape(options.image_size), format_shape((image.height, image.width))
     if any(p.is_sized for p in prepared.values()):
-        return [f"{_shown('image_size')}: {asked} was given, and the pipeline makes {made} of it."]
-    words = f"{_shown('image_size')}: {asked} was given, and the pipeline ends at {made}; it is for presets, and for "
+        return [f"{name}: {asked} was given, and the pipeline makes {made} of it."]
+    words = f"{name}: {asked} was given, and the pipeline ends at {made}; it is for presets, and for "
     words += "pipelines that are functions of height and width"
     if is_new:
         raise UsageError(f"{words}. Change the pipeline, or leave it out.")
     return [f"{words}, and has no effect here."]
-
-
-def _shown(name: str) -> str:
-    return f"{name} (--{name.replace('_', '-')})"

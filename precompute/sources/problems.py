@@ -9,6 +9,7 @@ from precompute.errors import SourceError, UsageError, first_few
 from precompute.options.build_options import BuildOptions
 from precompute.options.of_fields import check_fields
 from precompute.text.format import format_count
+from precompute.text.names import with_flag
 from precompute.text.notes import SummarizedNote
 
 __all__ = ["ProblemKind", "Problems", "WrongEntry", "refuse_options"]
@@ -123,4 +124,4 @@ def refuse_options(options: BuildOptions, names: Sequence[str], why: str) -> Non
     """
     given = next((name for name in names if getattr(options, name) != getattr(BuildOptions, name)), None)
     if given:
-        raise UsageError(f"{given} (--{given.replace('_', '-')}): {why}")
+        raise UsageError(f"{with_flag(given)}: {why}")

@@ -1,4 +1,4 @@
-"""Names in one text, as options and CSV files list them; and values by name: ``fine=9 coarse=3`` after one flag."""
+"""Names in one text, as options and CSV files list them; values by name, ``fine=9 coarse=3``; flags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from precompute.errors import UsageError
 from precompute.text.files import lines_of, read_text
 
-__all__ = ["NAME", "format_names", "parse_names", "repeat_flags", "split_named"]
+__all__ = ["NAME", "flag", "format_names", "parse_names", "repeat_flags", "split_named", "with_flag"]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _NAMED = re.compile(rf"({NAME.pattern})=(.*)", re.DOTALL)
@@ -79,3 +79,16 @@ def repeat_flags(args: Sequence[str], flags: Callable[[str], bool]) -> Iterator[
         else:
             flag = ""
             yield word
+
+
+# Flags
+
+
+def flag(name: str) -> str:
+    """Return how the command line spells an option."""
+    return "--" + name.replace("_", "-")
+
+
+def with_flag(name: str) -> str:
+    """Return how Python and the command line spell an option: ``"mask_map (--mask-map)"``."""
+    return f"{name} ({flag(name)})"

@@ -12,7 +12,7 @@ import pytest
 from precompute.dataset.leases import held_rows
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError
-from precompute.options.option import flag
+from precompute.text.names import flag
 from tests.helpers.schemas import with_image
 from tests.helpers.trainer_datasets import write_classes, write_masks
 from train.bench import WARM_UP, BenchResult, StepClock, advise, bench, describe

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from precompute.errors import UsageError
-from precompute.options.option import flag
+from precompute.text.names import flag
 from tests.helpers.trainer_datasets import write_masks
 from train.cli import main, make_parser
 from train.options import (

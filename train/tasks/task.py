@@ -14,8 +14,8 @@ import numpy.typing as npt
 from precompute.dataset.manifest import Manifest
 from precompute.errors import DatasetError, UsageError, first_few
 from precompute.fields.field import Schema
-from precompute.options.option import flag
 from precompute.text.format import format_count
+from precompute.text.names import flag
 from train.options import FitOptions
 from train.samples import Sample
 from train.scores import Counts, count_confusion, to_probabilities

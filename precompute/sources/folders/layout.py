@@ -22,6 +22,7 @@ from precompute.sources.found_files import RoleFolder, parts_of, split_role
 from precompute.sources.split_folders import split_of
 from precompute.sources.walk import Files, Folder, Tree, walk
 from precompute.storage.paths import absolute, as_path, is_url
+from precompute.text.names import with_flag
 
 __all__ = ["LAYOUTS", "Layout", "find_layout"]
 
@@ -158,7 +159,7 @@ def _layout(trees: Sequence[Tree], roles: _Roles, options: BuildOptions, *, role
 
 def _check_suffixes(options: BuildOptions) -> None:
     for option in ("image_suffix", "mask_suffix"):
-        flag, suffix = f"{option} (--{option.replace('_', '-')})", getattr(options, option)
+        flag, suffix = with_flag(option), getattr(options, option)
         if "/" in suffix:
             raise UsageError(f"{flag}: expected the end of a file's name, '_mask' say, got {suffix!r}.")
         stem, extension = os.path.splitext(suffix)  # noqa: PTH122 (a Path named .png has no suffix)

@@ -10,6 +10,7 @@ from precompute.options.build_options import BuildOptions
 from precompute.options.of_fields import by_field
 from precompute.options.sources import LABEL, MASK
 from precompute.sources.tables.files import Table
+from precompute.text.names import with_flag
 
 __all__ = ["USUAL", "TableColumns", "choose_columns", "usual_columns"]
 
@@ -128,7 +129,7 @@ def _find(table: Table, option: str, name: str) -> str:
     near = [column for column in table.columns if column.casefold() == name.casefold()]
     if len(near) == 1:
         return near[0]
-    raise UsageError(f"{option} (--{option.replace('_', '-')}): {table.path} has no column {name!r}. {_those(table)}")
+    raise UsageError(f"{with_flag(option)}: {table.path} has no column {name!r}. {_those(table)}")
 
 
 def _listed(names: Sequence[str]) -> str:
