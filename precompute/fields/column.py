@@ -67,6 +67,7 @@ class Column(ABC):
     can_be: ClassVar[tuple[str, ...]] = ()
     is_of_image: ClassVar[bool] = False
     no_class_each: str = "have none"
+    are_equal = staticmethod(eq)  # of two values
 
     @abstractmethod
     def __len__(self) -> int:
@@ -106,7 +107,7 @@ class Column(ABC):
         """
         values = iter(self) if here is None else compress(self, here)
         num = len(self) if here is None else sum(here)
-        return type(self) is type(other) and num == len(other) and all(map(eq, values, other))
+        return type(self) is type(other) and num == len(other) and all(map(self.are_equal, values, other))
 
     @property
     def own_name(self) -> str:

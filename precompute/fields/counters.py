@@ -8,7 +8,14 @@ from typing import Any
 from precompute.fields.field import Field
 from precompute.text.format import format_count
 
-__all__ = ["EMPTY_OBJECTS", "describe_counters", "instance_id_warning", "instance_id_warnings", "instance_ids_of"]
+__all__ = [
+    "EMPTY_OBJECTS",
+    "describe_counters",
+    "instance_id_warning",
+    "instance_id_warnings",
+    "instance_ids_of",
+    "masks_of",
+]
 
 MASK = "mask"  # the field whose counter has no name behind it
 INSTANCE_IDS = "numbered"  # of `number` masks that were looked at `num_sources` look so; `largest` is their largest id
@@ -36,6 +43,11 @@ def describe_counters(fields: Iterable[Field], counters: Mapping[str, Any]) -> I
             yield f"{format_count(counts['number'], *wording[what])} {number}, e.g. {examples}"
 
 
+def masks_of(field_name: str) -> tuple[str, str]:
+    """Return what messages call the masks of a field, and what stands before an option's value for them."""
+    return ("masks", "") if field_name == MASK else (f"masks of {field_name}", f"{field_name}=")
+
+
 def instance_ids_of(field_name: str) -> str:
     """Return the counter of ids that seem to be numbers of objects, in the masks of a field."""
     return INSTANCE_IDS if field_name == MASK else f"{INSTANCE_IDS} {field_name}"
@@ -61,7 +73,7 @@ def instance_id_warning(counters: Mapping[str, Any], field_name: str, num_classe
         num_classes: Number of classes that follows from these ids; None before all ids are known.
     """
     found = counters[instance_ids_of(field_name)]
-    masks, of = ("masks", "") if field_name == MASK else (f"masks of {field_name}", f"{field_name}=")
+    masks, of = masks_of(field_name)
     num_classes = num_classes or found.get("largest", 0) + 1
     room = min(10 ** len(str(2 * num_classes)) - 1, 65_535)  # other masks may hold more objects
     examples = ", ".join(found["examples"][:3])

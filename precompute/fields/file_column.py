@@ -41,6 +41,11 @@ class FileColumn(ListColumn):
     def _packed(self, values: Iterable[Any]) -> Sequence[str]:
         return StringColumn(values)
 
+    def spelled(self, chosen: Sequence[int]) -> list[str]:
+        """Return what lines of JSON hold of these sources."""
+        text, start = encode_basestring, f', "{self.name}": '
+        return [start + text(path) for path in take(self.values, chosen)]
+
     def located(self, value: Any, locate: Callable[[str], Any]) -> str:
         """Return the full path of a file."""
         return str(locate(value))
@@ -74,11 +79,6 @@ class NamedFileColumn(FileColumn):
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one source."""
         return {self.entry_key: {self.name: self.values[i]}}
-
-    def spelled(self, chosen: Sequence[int]) -> list[str]:
-        """Return what lines of JSON hold of these sources."""
-        text, start = encode_basestring, f', "{self.name}": '
-        return [start + text(path) for path in take(self.values, chosen)]
 
     @classmethod
     def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:
@@ -145,11 +145,6 @@ class PathColumn(MaskColumn):
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one source."""
         return {self.name: self.values[i]}
-
-    def spelled(self, chosen: Sequence[int]) -> list[str]:
-        """Return what lines of JSON hold of these sources."""
-        text, start = encode_basestring, f', "{self.name}": '
-        return [start + text(path) for path in take(self.values, chosen)]
 
     @classmethod
     def of_entries(cls, key: str, entries: Mapping[str, Sequence[Any]]) -> Sequence[Column]:

@@ -37,6 +37,7 @@ class InstanceColumn(BoxColumn):
     """
 
     entry_key = "instances"
+    listed_name = "objects"  # a listing does not tell whether records hold masks or boxes
     has_files: ClassVar[bool] = True
     can_be: ClassVar[tuple[str, ...]] = ("instances", "boxes", "mask")
     shapes: Sequence[str]
@@ -89,11 +90,6 @@ class InstanceColumn(BoxColumn):
         return replace(cast(ObjectsField, super().field(facts)), has_masks=self.target == "instances")
 
     # The listing.
-
-    @property
-    def listed_name(self) -> str:
-        """The name of a column from a listing, which does not tell whether records hold masks or boxes."""
-        return "objects"
 
     def described_by(self, schema: Schema) -> Column:
         """Return a column that was read from a listing, with the target that its dataset's schema names."""

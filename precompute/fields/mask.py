@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from precompute.fields.counters import EMPTY_OBJECTS, instance_id_warning, instance_ids_of
+from precompute.fields.counters import EMPTY_OBJECTS, instance_id_warning, instance_ids_of, masks_of
 from precompute.fields.counts import Contents, pixels_of_classes
 from precompute.fields.feature import Picture, Size
 from precompute.fields.field import FURTHER_MASKS, MAX_CLASS_IDS, Deviation, class_limits
@@ -128,7 +128,7 @@ class MaskField(PictureField):
 
     def warnings_of_build(self, counters: Mapping[str, Any], new_classes: Mapping[int, str]) -> Iterator[str]:
         """Yield a warning if 255 may not be a class, and one for each id that only a transform makes."""
-        masks, of = ("masks", "") if self.name == MASK else (f"masks of {self.name}", f"{self.name}=")
+        masks, of = masks_of(self.name)
         if instance_ids_of(self.name) not in counters and self.num_classes == 256 and self.ignore_class is None:
             yield (
                 f"{masks} hold the id 255, so there are 256 classes; if 255 means void, build with --ignore-class "

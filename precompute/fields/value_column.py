@@ -6,7 +6,6 @@ import math
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
 from json.encoder import encode_basestring_ascii
 from typing import Any, ClassVar, Self, cast
 
@@ -47,6 +46,7 @@ class ValueColumn(ListColumn):
     entry_key = "extra"
     kind = "numbers"
     has_classes = False
+    are_equal = staticmethod(are_same)  # missing values, too
     shared_key: ClassVar[str | None] = "extra"
     type: str
     is_target: bool = False  # type: ignore[misc]  # of other columns it is the same for all
@@ -105,12 +105,6 @@ class ValueColumn(ListColumn):
         if self.type == "text":
             return StringColumn(map(str, values))
         return array("q", map(int, values)) if self.type == "int" else array("d", map(float, values))
-
-    def same(self, other: Column, here: bytes | bytearray | None = None) -> bool:
-        """Return whether another column holds equal values; see `Column.same`. Missing values are equal."""
-        values = iter(self) if here is None else compress(self, here)
-        num = len(self) if here is None else sum(here)
-        return type(self) is type(other) and num == len(other) and all(map(are_same, values, other))
 
     def entry(self, i: int) -> dict[str, Any]:
         """Return what the listing says of one source; null where the value is missing."""

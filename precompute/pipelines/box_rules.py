@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from precompute.errors import PipelineError
 from precompute.fields.boxes import Boxes
-from precompute.pipelines.labels import field_values, has_labels, label_fields
+from precompute.pipelines.labels import field_values, label_fields, own_fields
 from precompute.pipelines.transforms import albumentations, check_that_all_move
 from precompute.text.names import flag
 
@@ -61,7 +61,7 @@ def set_box_params(compose: Any, split: str, rules: BoxRules) -> list[str]:
     thresholds, notes = {}, []
     if processor is not None:
         thresholds = {name: getattr(processor.params, name) for name in KEPT}
-        notes = _notes(processor.params, split)
+        notes = _notes(processor, split)
     for name in ("min_visibility", "min_area"):
         wanted, written = getattr(rules, name), thresholds.get(name)
         if wanted and written and wanted != written:
@@ -85,9 +85,7 @@ def set_box_params(compose: Any, split: str, rules: BoxRules) -> list[str]:
 
 def box_fields(compose: Any) -> list[str]:
     """Return the label fields that `set_box_params` gave to boxes; empty where it set no rules."""
-    processor = compose.processors.get("bboxes")
-    fields = [] if processor is None else list(processor.params.label_fields or ())
-    return fields if fields == [INDEX_FIELD] or (len(fields) == 2 and fields[1] == INDEX_FIELD) else []
+    return own_fields(compose.processors.get("bboxes"), INDEX_FIELD)
 
 
 class BoxTransform:
@@ -131,11 +129,12 @@ def boxes_left(made: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np
     return corners[wide], np.asarray(made[INDEX_FIELD], np.int64)[wide]
 
 
-def _notes(params: Any, split: str) -> list[str]:
+def _notes(processor: Any, split: str) -> list[str]:
+    if own_fields(processor, INDEX_FIELD):
+        return []
+    params = processor.params
     given = f"format={params.format!r}"
     given += f", label_fields={list(params.label_fields)}" if params.label_fields else ""
-    if params.label_fields == [INDEX_FIELD] or has_labels(params, INDEX_FIELD):
-        return []
     return [
         f"pipeline of {split}: of its bbox_params the thresholds count; {given} is not needed here: boxes and their "
         "labels are handed over and joined again by precompute, clipped to the image."

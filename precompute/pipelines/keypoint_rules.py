@@ -18,7 +18,7 @@ from precompute.fields.boxes import Boxes
 from precompute.fields.skeleton import left_right_pairs
 from precompute.pipelines.box_rules import INDEX_FIELD, NO_BOXES, BoxRules, box_fields, boxes_left
 from precompute.pipelines.description import AROUND, PROBE
-from precompute.pipelines.labels import field_values, has_labels, label_fields
+from precompute.pipelines.labels import field_values, label_fields, own_fields
 from precompute.pipelines.mirror_triangles import CORNERS, POINT_FIELD, is_mirrored, moved_points, triangles_on
 from precompute.pipelines.transforms import (
     albumentations,
@@ -133,10 +133,7 @@ def cuts_objects(compose: Any) -> bool:
 
 def has_keypoint_params(compose: Any) -> bool:
     """Return whether `set_keypoint_params` gave a Compose its rules, here or before its description was made."""
-    processor = compose.processors.get("keypoints")
-    if processor is None:
-        return False
-    return processor.params.label_fields == [POINT_FIELD] or has_labels(processor.params, POINT_FIELD)
+    return bool(own_fields(compose.processors.get("keypoints"), POINT_FIELD))
 
 
 def leave_out_params(compose: Any, split: str, rules: BoxRules | None) -> list[str]:

@@ -22,7 +22,7 @@ from precompute.pipelines.transforms import (
     shown_name,
 )
 
-__all__ = ["field_values", "has_labels", "label_fields", "number_labels", "reads_labels"]
+__all__ = ["field_values", "label_fields", "number_labels", "own_fields", "reads_labels"]
 
 # Names to which Albumentations gives a meaning of its own.
 RESERVED = ("image", "images", "mask", "masks", "bboxes", "keypoints", "volume", "volumes", "mask3d", "masks3d")
@@ -55,10 +55,10 @@ def label_fields(params: Any, default: str, number_field: str) -> list[str]:
     return [first, number_field]
 
 
-def has_labels(params: Any, number_field: str) -> bool:
-    """Return whether parameters of boxes or keypoints have the fields of `label_fields`."""
-    fields = list(params.label_fields or ())
-    return len(fields) == 2 and fields[1] == number_field
+def own_fields(processor: Any, number_field: str) -> list[str]:
+    """Return the label fields that a pipeline was prepared with, our number the last of them; empty for others."""
+    fields = [] if processor is None else list(processor.params.label_fields or ())
+    return fields if len(fields) in (1, 2) and fields[-1] == number_field else []
 
 
 def field_values(fields: Sequence[str], labels: NDArray[Any], numbers: NDArray[np.int64]) -> Mapping[str, NDArray[Any]]:

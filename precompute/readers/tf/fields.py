@@ -136,7 +136,7 @@ def tensors_of(field: Field, manifest: Manifest) -> FieldTensors[Any]:
 
 
 class PictureTensors(FieldTensors[P]):
-    """What images and further images have in common: pixels [B, H, W, C]."""
+    """What images, further images and masks have in common: pixels [B, H, W, C], of masks [B, H, W]."""
 
     parts = ("pixels",)
 
@@ -164,7 +164,7 @@ class PictureTensors(FieldTensors[P]):
 
     def move(self, parts: Parts, moves: Moves) -> Parts:
         """Return the pixels, moved."""
-        return {"pixels": moves.pixels(parts["pixels"])}
+        return {name: moves.pixels(pixels) for name, pixels in parts.items()}
 
     def class_weigher(self, weights: Sequence[float] | None) -> Callable[[Parts], Any]:
         """Return a function to one weight per pixel, as Keras wants of targets that are images."""
@@ -219,34 +219,25 @@ class LabelTensors(FieldTensors[LabelField]):
 tensors_of.register(LabelField, LabelTensors)
 
 
-class MaskTensors(FieldTensors[MaskField]):
+class MaskTensors(PictureTensors[MaskField]):
     """Masks, one class id per pixel: uint8 [B, H, W]; int32 with more than 256 classes."""
 
     parts = ("ids",)
     has_classes = True
 
     @property
-    def num_bytes(self) -> int:
-        """One byte per pixel, or four."""
-        return self.manifest.image.height * self.manifest.image.width * int(self._dtype.size)
+    def _shape(self) -> tuple[int, int, int]:
+        return self.manifest.image.height, self.manifest.image.width, 1
 
     @property
     def _dtype(self) -> Any:
         return tf.uint8 if self.field.num_classes <= 256 else tf.int32
 
-    def spec(self) -> dict[str, Any]:
-        """Return the encoded mask."""
-        return {self.field.key: tf.io.FixedLenFeature([], tf.string)}
-
     def parse(self, features: dict[str, Any], batch_size: int | None) -> Parts:
         """Return the class ids."""
-        shape = (self.manifest.image.height, self.manifest.image.width, 1)
-        ids = _pixel_decoder(self.field.encoding, shape, tf.as_dtype(self.field.dtype))(features[self.field.key])
+        decode = _pixel_decoder(self.field.encoding, self._shape, tf.as_dtype(self.field.dtype))
+        ids = decode(features[self.field.key])
         return {"ids": tf.cast(tf.squeeze(ids, axis=-1), self._dtype)}
-
-    def move(self, parts: Parts, moves: Moves) -> Parts:
-        """Return the class ids, moved as the pixels are."""
-        return {"ids": moves.pixels(parts["ids"])}
 
     @property
     def ignored_class(self) -> int | None:

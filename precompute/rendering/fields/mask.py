@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource, SourceError
 from precompute.fields.boxes import Instances
-from precompute.fields.counters import instance_ids_of
+from precompute.fields.counters import instance_ids_of, masks_of
 from precompute.fields.feature import Value
 from precompute.fields.field import FURTHER_MASKS, Field
 from precompute.fields.mask import MASK, MaskField, mask_settings
@@ -105,7 +105,7 @@ class MaskRenderer(Renderer):
         """Refuse masks that hold only 0 and 255, where 255 is hardly class 255; and an offset that moves void ids."""
         ids = {int(i) for mask in values.values() for i in np.unique(mask)}
         void, offset = self.field.ignore_class, self.offset
-        masks, of = ("masks", "") if self.name == MASK else (f"masks of {self.name}", f"{self.name}=")
+        masks, of = masks_of(self.name)
         if void is not None and offset and void not in ids and void + offset in ids and void not in dict(self.mask_map):
             raise SourceError(
                 f"{masks} hold the id {void}, which --mask-offset {of}{offset} makes {void + offset}, and none comes "
