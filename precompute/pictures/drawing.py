@@ -77,6 +77,8 @@ def draw_overlay(height: int, width: int, layers: Collection[Layers], size: int 
         layers: Layers to draw.
         size: Side in pixels of the square that the image is scaled to fit into; None: it keeps its size.
     """
+    if not any(of.mask.size or of.numbers.size or of.boxes.size or of.points.size for of in layers):
+        return None
     grounds = (np.full((height, width, 3), level, np.uint8) for level in (0, WHITE))
     on_black, on_white = (np.asarray(draw_layers(ground, layers, size), np.float32) for ground in grounds)
     red, green, blue = np.split(on_white - on_black, 3, axis=-1)
