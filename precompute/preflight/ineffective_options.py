@@ -45,7 +45,7 @@ class Situation:
 
 
 def _no_masks(of: Situation) -> bool:
-    return not of.sources.has_class_ids
+    return not of.sources.masks
 
 
 def _no_masks_nor_objects(of: Situation) -> bool:

@@ -47,11 +47,11 @@ def apply_options(sources: Sources, options: BuildOptions, *, have_groups: bool)
     sources = _choose_target(sources, options)
     if unreadable := unreadable_text(sources.passed):
         sources = replace(sources, notes=[*sources.notes, unreadable])
-    if not sources.has_class_ids:
+    if not sources.masks:
         refuse_options(options, ("mask_offset", "mask_colors"), "is for masks, and these sources have none.")
     sources = _name_colors(sources, options)
     _check_target(sources, options)
-    if sources.image_only:
+    if not sources.targets:
         refuse_options(options, ("class_names",), "these sources are images alone, of no classes.")
     _check_fields(sources, options)
     if not any(column.has_classes for column in sources.targets):

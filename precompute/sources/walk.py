@@ -36,6 +36,7 @@ Parts: TypeAlias = tuple[str, ...]  # names of the folders from the top of the w
 
 LOST, CIRCULAR, SPECIAL = "is a link that leads nowhere", "is a link that leads in a circle", "is no regular file"
 FOREIGN = "is a name that is no UTF-8"
+UNREADABLE = ("folders or files that cannot be read", "Give yourself the right to read them.")
 REMEDIES = {
     LOST: ("links that lead nowhere", "Put the files back, or remove the links."),
     CIRCULAR: ("links that lead in a circle", "Remove the links."),
@@ -269,12 +270,13 @@ def _foreign_names(folder: Folder) -> list[str]:
 
 def _check_faults(top: Path, faults: Mapping[str, str]) -> None:
     """Refuse a tree in which something cannot be used."""
-    unreadable = [f"{path}: {why}" for path, why in faults.items() if why not in REMEDIES]
-    problems = [("folders or files that cannot be read", unreadable, "Give yourself the right to read them.")]
-    for fault, (what, remedy) in REMEDIES.items():
-        problems.append((what, [path for path, why in faults.items() if why == fault], remedy))
+    of_kinds: dict[tuple[str, str], list[str]] = {kind: [] for kind in (UNREADABLE, *REMEDIES.values())}
+    for path, why in faults.items():
+        of_kinds[REMEDIES.get(why, UNREADABLE)].append(path if why in REMEDIES else f"{path}: {why}")
     texts = [
-        f"{what} ({len(paths):,}):\n{first_few(sorted(paths))}\n{remedy}" for what, paths, remedy in problems if paths
+        f"{what} ({len(paths):,}):\n{first_few(sorted(paths))}\n{remedy}"
+        for (what, remedy), paths in of_kinds.items()
+        if paths
     ]
     if texts:
         raise SourceError(f"{top}: " + "\n".join(texts))

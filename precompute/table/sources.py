@@ -135,7 +135,7 @@ class Sources:
 
     @property
     def masks(self) -> list[Column]:
-        """The columns whose classes are the ids of pixels."""
+        """The columns whose classes are the ids of pixels, which are known only when files are decoded."""
         return [column for column in self.columns.values() if column.has_class_ids]
 
     def names_of(self, name: str) -> list[str]:
@@ -146,11 +146,6 @@ class Sources:
     def class_names(self) -> list[str]:
         """Names of the classes of the leading target."""
         return [] if self.leading_target is None else self.names_of(self.leading_target.name)
-
-    @property
-    def image_only(self) -> bool:
-        """Whether these are images alone, without any target."""
-        return not self.targets
 
     def fields(self, facts: Callable[[Column], RecordFacts]) -> list[Field]:
         """Return the fields that records have beside the image: what a model learns, then the others by name."""
@@ -182,11 +177,6 @@ class Sources:
     def has_files(self) -> bool:
         """Whether files are read beside the images."""
         return any(column.has_files for column in self.columns.values())
-
-    @property
-    def has_class_ids(self) -> bool:
-        """Whether classes are the ids of pixels, which are known only when files are decoded."""
-        return bool(self.masks)
 
     @property
     def value_types(self) -> dict[str, str]:

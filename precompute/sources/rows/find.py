@@ -24,7 +24,8 @@ from precompute.table.sources import SPLITS
 
 __all__ = ["find_rows"]
 
-MASKS, FURTHER = "masks/", "extra_images/"  # before the names of masks and further images, beside roles of files
+FURTHER = "extra_images"
+IMAGES, OBJECTS = ("image", ""), ("instances", "")  # files that have no name of their own
 
 NO_LABEL = (
     "Expected a class in each. Give images that have none a class of their own, or leave them out; where images have "
@@ -54,32 +55,30 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
     keys = rows.columns["key"].values if "key" in rows.columns else make_keys(images, rows.root)
     if rows.root is None:
         rows = rows.named(lambda i: f"{keys[i]!r:.80}")
-    files: dict[str, tuple[Sequence[str], Sequence[int]]] = {"image": (images, range(len(keys)))}
     _check_class_names(rows, options)
-    for name, cells in rows.masks:
-        check_file_name(name, "masks")
-        masks, more = find_paths(cells, root, "a mask file")
-        files[f"{MASKS}{name}"], notes = (masks, range(len(keys))), notes + more
-    for name, cells in rows.extra_images:
-        check_file_name(name)
-        paths, more = find_paths(cells, root, "an image file")
-        files[f"{FURTHER}{name}"], notes = (paths, range(len(keys))), notes + more
+    one_each = range(len(keys))
+    files: dict[tuple[str, str], tuple[Sequence[str], Sequence[int]]] = {IMAGES: (images, one_each)}
+    for what, file, columns in (("masks", "a mask file", rows.masks), (FURTHER, "an image file", rows.extra_images)):
+        for name, cells in columns:
+            check_file_name(name, what)
+            paths, more = find_paths(cells, root, file)
+            files[what, name], notes = (paths, one_each), notes + more
     objects = None
     if "instances" in rows.columns:
         objects = InstanceRows.read(rows.columns["instances"], keys, given_names(options, "objects", MASK), root)
-        files["instances"] = (objects.paths, objects.owners)
+        files[OBJECTS] = (objects.paths, objects.owners)
     num_bytes, lost = file_bytes(rows, files.values(), len(keys), options)
     if lost:
         return _without(rows, lost, len(keys), options)
     base = shared_root([paths for paths, _ in files.values()], rows.root)
-    stored = {role: StringColumn(below(base, paths)) for role, (paths, _) in files.items()}
+    stored = {which: StringColumn(below(base, paths)) for which, (paths, _) in files.items()}
     fields = list(_labels(rows, keys))
     for name, _ in rows.masks:
-        fields.append(FoundColumn(mask_column(name, stored[f"{MASKS}{name}"]), given_names(options, name) or ()))
+        fields.append(FoundColumn(mask_column(name, stored["masks", name]), given_names(options, name) or ()))
     fields += _boxes(rows, keys, images, options)
     if objects is not None:
-        fields.append(objects.column(stored["instances"]))
-    further = [ExtraImageColumn(name=name, values=stored[f"{FURTHER}{name}"]) for name, _ in rows.extra_images]
+        fields.append(objects.column(stored[OBJECTS]))
+    further = [ExtraImageColumn(name=name, values=stored[FURTHER, name]) for name, _ in rows.extra_images]
     fields += map(FoundColumn, [*further, *columns_of_values(rows, options)])
     check_names(one.column.own_name for one in fields)
     return Found(
@@ -87,12 +86,12 @@ def find_rows(rows: Rows, options: BuildOptions) -> Found:
         layout=rows.layout,
         root=base,
         keys=keys,
-        images=stored["image"],
+        images=stored[IMAGES],
         fields=fields,
         splits=_splits(rows.columns["split"]) if "split" in rows.columns else None,
         groups=_groups(rows.columns["group"]) if "group" in rows.columns else None,
         num_bytes=num_bytes,
-        tell=None if rows.root is None else _with_paths(rows.tell, stored["image"]),
+        tell=None if rows.root is None else _with_paths(rows.tell, stored[IMAGES]),
         notes=[*rows.notes, *notes],
     )
 

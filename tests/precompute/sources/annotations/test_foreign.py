@@ -119,7 +119,7 @@ def test_recognised_beside_images_and_where_they_are_named(kind: str, place: str
         first = str(caught.value).splitlines()[0]
         assert f"{name}: this is " in first and what in first and advice in first and "is not read" in first, given
     if not name.startswith("annotations/"):  # a folder without images
-        assert sources_of(tmp_path, target="none", split_in_key=True).image_only
+        assert not sources_of(tmp_path, target="none", split_in_key=True).targets
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
