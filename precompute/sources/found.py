@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,9 +118,8 @@ def assemble(found: Found) -> Sources:
         passed=found.passed,
         empty_folders=found.empty_folders,
         layout=found.layout,
-        notes=[*found.notes, *(note for one in found.fields for note in one.notes)],
+        notes=[*found.notes, *(note for one in found.fields for note in one.notes), *_absent(found.fields)],
     )
-    sources = replace(sources, notes=[*sources.notes, *_absent(sources)])
     return sources if order is None else sources.take(order)
 
 
@@ -151,10 +150,9 @@ def _order_once(found: Found) -> list[int]:
     return order
 
 
-def _absent(sources: Sources) -> Iterator[str]:
+def _absent(fields: Sequence[FoundColumn]) -> Iterator[str]:
     """Yield a note if there are named classes without any source or object."""
-    for column in sources.columns.values():
-        names = sources.names_of(column.name)
+    for column, names, _ in fields:
         counts = column.class_counts(range(len(column)), len(names)) if names else []
         absent = [name for name, number in zip(names, counts, strict=False) if not number]
         if absent:

@@ -25,6 +25,7 @@ __all__ = [
     "Identity",
     "RoleFolder",
     "add_sorted",
+    "in_role",
     "parts_of",
     "relative",
     "split_role",
@@ -67,6 +68,12 @@ def split_role(parts: tuple[str, ...], roles: Collection[str]) -> tuple[str | No
         if parts[i].lower() in roles:
             return parts[i].lower(), (*parts[:i], *parts[i + 1 :])
     return None, parts
+
+
+def in_role(folders: Iterable[Folder], roles: Collection[str]) -> list[tuple[Folder, tuple[str, ...]]]:
+    """Return the folders that are named like a role, or lie in one that is, with their contexts."""
+    placed = ((folder, *split_role(folder.parts, roles)) for folder in folders)
+    return [(folder, context) for folder, role, context in placed if role is not None]
 
 
 def parts_of(placed: Iterable[tuple[Folder, tuple[str, ...]]], suffix: str) -> list[RoleFolder]:

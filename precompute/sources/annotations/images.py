@@ -15,7 +15,7 @@ from precompute.fields.string_column import StringColumn
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, unreadable_text
 from precompute.options.build_options import BuildOptions
 from precompute.sources.found import Found, FoundColumn
-from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, parts_of, split_role
+from precompute.sources.found_files import FoundFile, FoundFiles, RoleFolder, in_role, parts_of, relative, split_role
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_positions
 from precompute.sources.unicode_forms import UnicodeForms
@@ -109,9 +109,10 @@ def find_images(top: Path, options: BuildOptions, choose: Choose | None = None) 
     start = given if given is not None and given.is_dir() else top
     tree = walk(start)
     roles = ROLES if options.images is None or start is not top else (options.images.lower(),)
-    placed = [(folder, split_role(folder.parts, roles)[1]) for folder in tree.folders if folder.files]
-    inside = [(folder, context) for folder, context in placed if len(context) < len(folder.parts)]
-    chosen = inside or ([] if options.images is not None and start is top else placed)
+    filled = [folder for folder in tree.folders if folder.files]
+    chosen = in_role(filled, roles)
+    if not chosen and (options.images is None or start is not top):
+        chosen = [(folder, folder.parts) for folder in filled]
     if not chosen:
         where = f"a folder {options.images}/ with images" if options.images else "images"
         unreadable = unreadable_text(tree.passed)
@@ -305,7 +306,7 @@ def path_below(top: Path, path: str) -> str:
     Raises:
         SourceError: The path does not lie below it.
     """
-    start = top.as_posix().rstrip("/") + "/"
-    if not path.startswith(start):
+    below = relative(path, top)
+    if below is None:
         raise SourceError(f"{path}: lies outside of {top}; give the folder that holds images and annotations.")
-    return path[len(start) :]
+    return below

@@ -29,7 +29,7 @@ from precompute.sources.annotations.images import (
 from precompute.sources.annotations.layout import MAX_ENTRIES, MAX_SNIFFED, folders_below
 from precompute.sources.classes import class_order, given_names
 from precompute.sources.found import Found, FoundColumn
-from precompute.sources.found_files import FoundFile, split_role
+from precompute.sources.found_files import FoundFile, in_role
 from precompute.sources.found_objects import FoundObject, instances_of_images, number_objects
 from precompute.sources.passed_over import first_entries
 from precompute.sources.problems import Problems
@@ -132,13 +132,13 @@ class _Finder:
         self._images = {folder: of[0] for folder, of in of_folder.items() if len(of) == 1} | by_place
 
     def sources(self) -> Found:
-        folder = of_field(self._options.masks, MASK)
-        given = None if folder is None else absolute(self._top / folder)
-        is_given = given is not None and given.is_dir()
-        for folder in walk(given if given is not None and is_given else self._top).folders:
-            role, context = (self._role, folder.parts) if is_given else split_role(folder.parts, [self._role])
-            if role is not None:
-                self._place(folder, context)
+        named = of_field(self._options.masks, MASK)
+        if named is not None and (given := absolute(self._top / named)).is_dir():
+            placed = [(folder, folder.parts) for folder in walk(given).folders]
+        else:
+            placed = in_role(walk(self._top).folders, [self._role])
+        for folder, context in placed:
+            self._place(folder, context)
         notes = self._check()
         images = [image for image in self._found.images if image.place in self._masks]
         of_images = [sorted(self._masks[image.place]) for image in images]

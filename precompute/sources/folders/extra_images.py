@@ -15,7 +15,7 @@ from precompute.images.file_kinds import IMAGE_EXTENSIONS
 from precompute.options.build_options import BuildOptions
 from precompute.sources.field_names import check_file_name, check_names
 from precompute.sources.found import Found, FoundColumn
-from precompute.sources.found_files import FoundFiles, Identity, parts_of, split_role
+from precompute.sources.found_files import FoundFiles, Identity, in_role, parts_of
 from precompute.sources.pairs import Pairs, files_of, in_all, pair
 from precompute.sources.problems import Problems
 from precompute.sources.split_folders import split_of, split_positions
@@ -78,11 +78,8 @@ def _files(top: Path, folder: str, name: str, options: BuildOptions) -> FoundFil
     """Return the files of one name."""
     path = _path_of(top, folder)
     if path is None:
-        role = folder.strip("/").lower()
-        placed = [
-            (one, split_role(one.parts, (role,))) for one in walk(top, extensions=EXTENSIONS, into_apart=True).folders
-        ]
-        folders = [(one, context) for one, (found, context) in placed if found is not None]
+        every = walk(top, extensions=EXTENSIONS, into_apart=True).folders
+        folders = in_role(every, (folder.strip("/").lower(),))
     elif not path.is_dir():
         folders = []
     else:
