@@ -22,6 +22,7 @@ from precompute.sources.found import FoundColumn
 from precompute.text.format import format_count
 
 __all__ = [
+    "HALF",
     "FoundObject",
     "boxes_of_images",
     "check_boxes",
@@ -33,6 +34,7 @@ __all__ = [
 
 TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 ORIENTATION = 0x0112
+HALF = 0.5  # from the number of a pixel, by which some files name keypoints, to its middle
 
 
 class FoundObject(NamedTuple):

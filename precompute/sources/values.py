@@ -20,7 +20,7 @@ from precompute.sources.field_names import check_extra_name, check_value_name
 from precompute.sources.rows.cells import Cells, Rows
 from precompute.text.format import format_count, is_unicode
 
-__all__ = ["columns_of_values", "values_of_texts"]
+__all__ = ["INTEGER", "columns_of_values", "values_of_texts"]
 
 MAX_FLOAT32 = 3.4e38  # rounded down
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precompute.errors import SourceError, UsageError, first_few
-from precompute.fields.boxes import UNKNOWN_SIZE
+from precompute.fields.boxes import UNKNOWN_SIZE, Size
 from precompute.fields.rle import area_of, box_of, code_of_counts, code_of_polygons, pycocotools_mask
 from precompute.fields.skeleton import Skeleton
 from precompute.options.build_options import BuildOptions
@@ -29,13 +29,13 @@ from precompute.sources.annotations.layout import MAX_ENTRIES, Layout, beginning
 from precompute.sources.annotations.named_images import (
     NamedImage,
     NamedImages,
-    Size,
     choose_named,
     sources_of_named,
 )
 from precompute.sources.classes import given_names
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_objects import (
+    HALF,
     FoundObject,
     boxes_of_images,
     chosen_skeleton,
@@ -47,7 +47,6 @@ from precompute.text.format import format_count
 
 __all__ = ["LAYOUT"]
 
-HALF = 0.5  # from a pixel's number to its middle
 MIN_NUMBERS = 6  # three points; pycocotools takes four numbers for a box
 FAR = 10  # times height and width
 BOXLESS = ProblemKind("Annotations without a box of four numbers", "Fix their bbox.")
@@ -248,7 +247,7 @@ def _points_of(annotation: Json, skeleton: Skeleton) -> NDArray[np.float32]:
 # Masks: polygons, runs, compressed runs → run-length codes.
 
 
-def _code_of_segmentation(segmentation: Any, size: tuple[int, int]) -> str | None:
+def _code_of_segmentation(segmentation: Any, size: Size) -> str | None:
     """Return the compressed run-length code of polygons, runs or another code; None where they cover no pixel.
 
     Polygons of less than three points cover none.

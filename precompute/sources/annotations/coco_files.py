@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from precompute.errors import SourceError, first_few
-from precompute.fields.boxes import CROWD
+from precompute.fields.boxes import CROWD, Size
 from precompute.sources.annotations.layout import check_foreign
-from precompute.sources.annotations.named_images import NamedImage, NamedImages, Size
+from precompute.sources.annotations.named_images import NamedImage, NamedImages
 from precompute.sources.found_objects import FoundObject
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.sources.split_folders import split_of

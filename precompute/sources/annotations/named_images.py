@@ -9,10 +9,10 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
 from urllib.parse import unquote
 
 from precompute.errors import first_few
+from precompute.fields.boxes import Size
 from precompute.sources.annotations.images import Choose, FoundImages, sources_of, unnamed_note
 from precompute.sources.found import Found, FoundColumn
 from precompute.sources.found_files import FoundFile
@@ -26,12 +26,9 @@ __all__ = [
     "MISSING",
     "NamedImage",
     "NamedImages",
-    "Size",
     "choose_named",
     "sources_of_named",
 ]
-
-Size: TypeAlias = tuple[int, int]  # width and height
 
 MISSING = ProblemKind(
     "Images that are not there", "Put them there, fix their names, or name their folder with --images.", True

@@ -26,7 +26,7 @@ from precompute.sources.annotations.named_images import (
 )
 from precompute.sources.classes import given_names
 from precompute.sources.found import Found
-from precompute.sources.found_objects import FoundObject, boxes_of_images, chosen_skeleton, number_objects
+from precompute.sources.found_objects import HALF, FoundObject, boxes_of_images, chosen_skeleton, number_objects
 from precompute.sources.problems import ProblemKind, Problems, WrongEntry
 from precompute.sources.rows.cells import is_empty
 from precompute.sources.rows.objects import DEFAULT_CLASS
@@ -36,7 +36,6 @@ from precompute.sources.tables.files import TABLES, Table, read_table
 
 __all__ = ["LAYOUT"]
 
-HALF = 0.5  # from a pixel's number to its middle
 CLASS_COLUMNS = ("label", "class", "class_name", "category")
 SPLIT_COLUMN = "split"
 BOX_COLUMNS = (

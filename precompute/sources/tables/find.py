@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from precompute.sources.rows.find import find_rows
 from precompute.sources.split_folders import EXPECTED_SPLITS, split_of
 from precompute.sources.tables.columns import choose_columns
 from precompute.sources.tables.files import read_table
-from precompute.sources.values import values_of_texts
+from precompute.sources.values import INTEGER, values_of_texts
 from precompute.storage.paths import absolute, as_path
 from precompute.text.format import format_count
 
@@ -30,7 +29,6 @@ FOLDER_OPTIONS = (
     *("images", "masks", "extra_images", "image_suffix", "mask_suffix", "split_in_key", "annotations", "drop_empty"),
 )
 SEPARATORS = "|;, "
-INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # as it would be printed: 007 is a name
 PATHS_AS_KEYS = "Keys are the paths without their extensions; give others with --key-column."
 ONE_LINE = (
     "Expected a line for each image. Where an image has several labels, put them into one cell and give "
