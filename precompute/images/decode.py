@@ -29,7 +29,6 @@ __all__ = [
     "DecodedImage",
     "decode_as_stored",
     "decode_colors",
-    "decode_image",
     "decode_mask",
     "decode_shrunk",
     "longer_side",
@@ -69,29 +68,6 @@ class DecodedImage(NamedTuple):
     opaque_alpha: bool
 
 
-def decode_image(
-    content: bytes, color_mode: str = "rgb", scale: Scale | None = None, alpha: str = "opaque"
-) -> NDArray[np.uint8]:
-    """Return the pixels of an image file; its content tells the format, not its name.
-
-    Args:
-        content: Content of the file.
-        color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``.
-        scale: How more than 8 bits per channel become 8; None: they are refused.
-        alpha: What happens to an alpha channel if the mode has none: ``"opaque"``: it has to be 255 everywhere;
-            ``"drop"``: it is removed; ``"white"`` or ``"black"``: the image is laid on this colour.
-
-    Returns:
-        uint8 [H, W, C], C 1, 3 or 4, turned as its EXIF orientation says; read-only. For RGB, grey, palette, 1-bit and
-        CMYK images are converted; for grey, colours become their luminance (ITU-R 601); missing alpha becomes opaque.
-
-    Raises:
-        RejectedSource: It is not one whole image, has an alpha channel that `alpha` does not allow, more than 8 bits
-            per channel without a scale, or indices that its palette has no colour for.
-    """
-    return decode_shrunk(content, None, color_mode, scale, alpha).pixels
-
-
 def decode_shrunk(
     content: bytes,
     max_size: int | None,
@@ -101,19 +77,26 @@ def decode_shrunk(
 ) -> DecodedImage:
     """Return the pixels of an image file, made smaller while decoding if its longer side exceeds a number of pixels.
 
-    A JPEG is decoded at a half, a quarter or an eighth where that is still large enough, which costs less than
-    decoding all of it; then a filter that takes in all pixels makes it smaller. Else it is like `decode_image`.
+    Its content tells the format, not its name. A JPEG is decoded at a half, a quarter or an eighth where that is still
+    large enough, which costs less than decoding all of it; then a filter that takes in all pixels makes it smaller.
 
     Args:
         content: Content of the file.
         max_size: Largest number of pixels of the longer side; None: any.
-        color_mode: See `decode_image`. None: the file's own, with alpha only where `alpha` is ``"opaque"`` and it is
-            not opaque everywhere.
-        scale: See `decode_image`; it applies to the whole picture, before it is made smaller.
-        alpha: See `decode_image`.
+        color_mode: ``"grayscale"``, ``"rgb"`` or ``"rgba"``. None: the file's own, with alpha only where `alpha` is
+            ``"opaque"`` and it is not opaque everywhere.
+        scale: How more than 8 bits per channel become 8, of the whole picture, before it is made smaller; None: they
+            are refused.
+        alpha: What happens to an alpha channel if the mode has none: ``"opaque"``: it has to be 255 everywhere;
+            ``"drop"``: it is removed; ``"white"`` or ``"black"``: the image is laid on this colour.
+
+    Returns:
+        Pixels that are turned as the EXIF orientation says; read-only. For RGB, grey, palette, 1-bit and CMYK images
+        are converted; for grey, colours become their luminance (ITU-R 601); missing alpha becomes opaque.
 
     Raises:
-        RejectedSource: See `decode_image`.
+        RejectedSource: It is not one whole image, has an alpha channel that `alpha` does not allow, more than 8 bits
+            per channel without a scale, or indices that its palette has no colour for.
     """
     picture, shrinking = _open(content, max_size, first_frame=True)
     bits = _bits(picture, content)

@@ -22,7 +22,7 @@ from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import read_row_file
 from precompute.errors import DatasetError
 from precompute.fields.field import Schema
-from precompute.images.decode import decode_image, decode_mask
+from precompute.images.decode import decode_mask
 from precompute.plan.generation import GenerationPlan
 from precompute.plan.places import shard_places
 from precompute.readers.epoch import listed_split
@@ -35,6 +35,7 @@ from precompute.table.listing_file import read_listing
 from precompute.verifying.lists import read_lists
 from tests.helpers.box_datasets import draw_boxed
 from tests.helpers.decoded_sources import random_pixels, saved, smooth
+from tests.helpers.decoding import decode_image
 from tests.helpers.keypoint_datasets import draw_pointed, lists_of
 from tests.helpers.mutations import ODD_VALUES, mutate_bytes, mutate_json
 from tests.helpers.small_datasets import draw_classes, draw_pairs, options

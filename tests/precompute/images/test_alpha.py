@@ -15,8 +15,9 @@ from PIL import Image
 import precompute
 from precompute.errors import BadSourcesError, RejectedSource, UsageError
 from precompute.images.color_modes import parse_scale
-from precompute.images.decode import decode_colors, decode_image, decode_mask
+from precompute.images.decode import decode_colors, decode_mask
 from tests.helpers.decoded_sources import random_pixels, saved
+from tests.helpers.decoding import decode_image
 from tests.helpers.small_datasets import options
 
 COLOURS, GREY = random_pixels(6, 5, 3), random_pixels(6, 5, seed=1)

@@ -19,10 +19,11 @@ from PIL import Image
 import precompute
 from precompute.errors import PipelineError, RejectedSource, UsageError
 from precompute.images.color_modes import CHANNELS, Scale, parse_scale
-from precompute.images.decode import decode_image, decode_shrunk
+from precompute.images.decode import decode_shrunk
 from precompute.images.scaling import scaled
 from precompute.options.build_options import BuildOptions
 from tests.helpers.decoded_sources import random_pixels, saved
+from tests.helpers.decoding import decode_image
 from tests.helpers.small_datasets import draw_pairs, options
 
 GREY = np.array([0.299, 0.587, 0.114])

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from precompute.errors import RejectedSource
-from precompute.images.decode import decode_image, decode_mask
+from precompute.images.decode import decode_mask
 from tests.helpers.decoded_sources import random_pixels, saved, smooth
+from tests.helpers.decoding import decode_image
 
 EXIF_ORIENTATION = 274
 UPRIGHT: dict[int, Callable[[Any], Any]] = {  # stored pixels → upright ones. Source: EXIF 2.32, Orientation

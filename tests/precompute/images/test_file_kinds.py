@@ -12,13 +12,13 @@ from PIL import Image
 import precompute
 from precompute.errors import SourceError, UsageError
 from precompute.images.color_modes import parse_scale
-from precompute.images.decode import decode_image
 from precompute.images.file_kinds import IMAGE_EXTENSIONS, UNREADABLE
 from precompute.options.build_options import BuildOptions
 from precompute.preparing import prepare_images
 from precompute.sources.find import find
 from precompute.table.sources import Sources
 from tests.helpers.box_datasets import identity
+from tests.helpers.decoding import decode_image
 from tests.helpers.small_datasets import options, save
 from tests.helpers.source_columns import masks_of
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 import precompute
 from precompute.errors import RejectedSource
-from precompute.images.decode import decode_image, decode_mask
+from precompute.images.decode import decode_mask
+from tests.helpers.decoding import decode_image
 
 TABLE = Path(precompute.__file__).parent / "IMAGE_FILES.md"
 PNG = b"\x89PNG\r\n\x1a\n"

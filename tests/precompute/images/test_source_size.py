@@ -15,13 +15,14 @@ from PIL import ExifTags, Image
 import precompute
 from precompute.dataset.manifest import Manifest
 from precompute.errors import RejectedSource, SettingsError, UsageError
-from precompute.images.decode import decode_image, decode_shrunk
+from precompute.images.decode import decode_shrunk
 from precompute.images.shrink import shrink_mask, shrunk_size
 from precompute.inspecting.preview import draw_preview
 from precompute.options.build_options import BuildOptions
 from precompute.rendering.decode import decode_source
 from precompute.rendering.spec import RecordSpec
 from tests.helpers.decoded_sources import SPEC, mask_spec, random_pixels, saved, smooth
+from tests.helpers.decoding import decode_image
 from tests.helpers.small_datasets import draw_pairs, options, shard_hashes
 
 

@@ -16,11 +16,12 @@ from PIL import Image
 
 from precompute.errors import RejectedSource
 from precompute.fields.label import LabelField
-from precompute.images.decode import decode_image, decode_mask
+from precompute.images.decode import decode_mask
 from precompute.images.encode import encode_image, encode_mask
 from precompute.rendering.decode import decode_source
 from precompute.rendering.spec import RecordSpec
 from tests.helpers.decoded_sources import mask_spec, random_pixels, saved, smooth, spec_of
+from tests.helpers.decoding import decode_image
 
 # Encoding.
 
