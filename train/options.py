@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from precompute.errors import UsageError
 from precompute.images.color_modes import ALPHAS
 from precompute.options.option import Options, option
-from precompute.options.values import check_number, within
+from precompute.options.values import within
 from precompute.text.names import flag
 from train.interval import Interval
 from train.weights import read_loss_weights
@@ -175,12 +174,12 @@ class TargetOptions(TrainOptions):
     mixup: float = option(
         0.0,
         "above 0: blend the images of a batch, and their classes, in shares drawn from Beta(X, X)",
-        check=partial(check_number, low=0, high=1),
+        check=within(0, 1, whole=False),
     )
     cutmix: float = option(
         0.0,
         "above 0: paste a box of another image of the batch, its size by Beta(X, X)",
-        check=partial(check_number, low=0, high=1),
+        check=within(0, 1, whole=False),
     )
     label_smoothing: float = option(0.0, "share of each target that is spread over all classes; such as 0.1")
     sample_weights: str = option(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from precompute.errors import UsageError
@@ -15,7 +14,6 @@ from precompute.options.sources import SourceOptions, TableOptions
 from precompute.options.values import (
     check_alpha,
     check_class_copies,
-    check_number,
     check_seed,
     check_share,
     check_unicode,
@@ -97,12 +95,12 @@ class PixelOptions(Options):
     min_visibility: float = option(
         0.0,
         "boxes: share of its area that each transform must leave of a box, 0 to 1, or it falls out",
-        check=partial(check_number, low=0, high=1),
+        check=within(0, 1, whole=False),
     )
     min_area: float = option(
         0.0,
         "boxes: pixels that must be left of a box, or of an object's mask, or it falls out",
-        check=partial(check_number, low=0),
+        check=within(0, whole=False),
     )
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,6 @@ __all__ = [
     "check_counts",
     "check_mask_map",
     "check_no_ids",
-    "check_number",
     "check_range",
     "check_seed",
     "check_share",
@@ -147,33 +147,21 @@ def check_seed(seed: int) -> int:
     return seed
 
 
-def check_range(name: str, value: Any, low: int, high: int | None = None) -> None:
-    """Refuse a value that is neither None nor an integer of the range.
+def check_range(name: str, value: Any, low: float, high: float = math.inf, *, whole: bool = True) -> None:
+    """Refuse a value that is neither None nor a number of the range, an integer unless `whole` is false.
 
     Raises:
         UsageError: The value is neither.
     """
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
-        expected = f"an integer from {low} to {high}" if high is not None else f"an integer of {low} or more"
+    kinds, noun = (int, "an integer") if whole else (int | float, "a number")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high):
+        expected = f"{noun} of {low} or more" if high == math.inf else f"{noun} from {low} to {high}"
         raise UsageError(f"{name}: expected {expected}, got {value!r}.")
 
 
-def within(low: int, high: int | None = None) -> Callable[[str, Any], None]:
-    """Return a check for `option` that refuses all values but None and integers of the range."""
-    return partial(check_range, low=low, high=high)
-
-
-def check_number(name: str, value: Any, low: float, high: float = float("inf")) -> None:
-    """Refuse a value that is no number of the range.
-
-    Raises:
-        UsageError: The value is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        expected = f"a number from {low} to {high}" if high < float("inf") else f"a number of {low} or more"
-        raise UsageError(f"{name}: expected {expected}, got {value!r}.")
+def within(low: float, high: float = math.inf, *, whole: bool = True) -> Callable[[str, Any], None]:
+    """Return a check for `option` that refuses all values but None and numbers of the range; see `check_range`."""
+    return partial(check_range, low=low, high=high, whole=whole)
 
 
 def read_named(given: Any, *, option: str, example: str) -> dict[str, str] | None:
