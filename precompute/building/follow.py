@@ -20,7 +20,7 @@ from precompute.building.folder import FolderInUseError, StoredGeneration, sweep
 from precompute.building.progress import Progress
 from precompute.building.write import unlist_rows, write_rows
 from precompute.dataset.leases import held_rows
-from precompute.dataset.manifest import Manifest, Row
+from precompute.dataset.manifest import Manifest
 from precompute.dataset.rows import describe_numbers
 from precompute.errors import BadSourcesError, UsageError
 from precompute.options.option import shows_options
@@ -204,7 +204,8 @@ class _Follower:
     def _write(self, stored: StoredGeneration, manifest: Manifest, number: int) -> None:
         """Write new rows and list them in the place of old ones, all in one swap of the manifest."""
         split = manifest.splits[self.split]
-        seed = _newest(split.rows).seed if self.seed is None else self.seed
+        newest = max(split.rows, key=lambda row: (not row.original, row.row))  # the original row if there is no other
+        seed = newest.seed if self.seed is None else self.seed
         rows = plan_rows(stored, {self.split: [(seed, split.next_row + i) for i in range(number)]})
         build_plan, wanted = self._current_plan(stored, manifest), Wanted(rows=rows, choose_last=self._chooser(rows))
         try:
@@ -256,11 +257,6 @@ class _Follower:
         if text not in self._messages:
             self._messages.add(text)
             self.say(text)
-
-
-def _newest(rows: Sequence[Row]) -> Row:
-    """Return the row with the highest number; an original one only where there is no other."""
-    return max(rows, key=lambda row: (not row.original, row.row))
 
 
 # Which rows are written and which go, when rows are replaced beside readers: numbers alone, the original row apart

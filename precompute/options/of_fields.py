@@ -62,11 +62,6 @@ class StoreByField(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def _shown_fields(names: Sequence[str]) -> str:
-    """Return how an option is given for fields of these names: ``label=… mask=…``."""
-    return " ".join(f"{name}=…" for name in names)
-
-
 def check_fields(option: str, value: Any, known: Sequence[str], what: str, also: Sequence[str] = ()) -> None:
     """Refuse a value for fields that are not there, and one value where there are several fields that could have it.
 
@@ -85,7 +80,7 @@ def check_fields(option: str, value: Any, known: Sequence[str], what: str, also:
         if len(known) > 1:
             raise UsageError(
                 f"{shown}: {' and '.join(known)} have {what} of their own; say whose this is: "
-                f"{flag(option)} {_shown_fields(known)}"
+                f"{flag(option)} {' '.join(f'{name}=…' for name in known)}"
             )
         return
     unknown = [name for name in value if name not in (*known, *also)]

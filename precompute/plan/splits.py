@@ -21,6 +21,7 @@ from precompute.options.values import MAX_COPIES
 from precompute.plan.hashes import hash_all, order_of
 from precompute.table.sources import Sources
 from precompute.text.format import format_count
+from precompute.text.names import with_flag
 
 __all__ = ["assign_copies", "assign_splits", "label_strata"]
 
@@ -58,7 +59,11 @@ def assign_splits(
     """
     fractions = _check_fractions(validation_split, test_split)
     provided = {split for split in sources.splits if split is not None} - {"train"}
-    notes = [_ignored(split, fractions[split]) for split in _FILLED if split in provided and fractions[split]]
+    notes = [
+        f"--{split}-split {fractions[split]} is ignored: the sources come with a {split} split."
+        for split in _FILLED
+        if split in provided and fractions[split]
+    ]
     wanted = {split: fraction for split, fraction in fractions.items() if fraction and split not in provided}
     known = [None] * len(sources) if stored is None else stored
     _check_stored(sources, known, provided)
@@ -94,7 +99,8 @@ def _check_fractions(validation_split: float, test_split: float) -> dict[str, fl
     fractions = {"test": test_split, "validation": validation_split}
     for split, fraction in fractions.items():
         if not _is_fraction(fraction):
-            raise UsageError(f"{split}_split ({_flag(split)}): expected a number from 0 to below 1, got {fraction!r}.")
+            option = with_flag(f"{split}_split")
+            raise UsageError(f"{option}: expected a number from 0 to below 1, got {fraction!r}.")
     if test_split + validation_split >= 1:
         raise UsageError(
             f"validation_split (--validation-split) and test_split (--test-split): expected a sum below 1, so that "
@@ -229,7 +235,8 @@ def _fill(sources: Sources, units: _Units, wanted: Mapping[str, float]) -> None:
         takes = {split: max(0, need[split] - held[label][split]) for split in _FILLED if split in wanted}
         taken = sum(takes.values())
         if taken and taken >= len(open_units) and not held[label]["train"]:
-            too_small.append(f"{_class_text(sources, label)}: {count:,}, of which {_needs_text(need)}")
+            needs = " and ".join(f"{number:,} for {split}" for split, number in need.items())
+            too_small.append(f"{_class_text(sources, label)}: {count:,}, of which {needs}")
         _assign(sources, units, open_units, takes)
     if too_small:
         raise _too_small(sources, too_small, wanted)
@@ -257,31 +264,19 @@ def _ranked(sources: Sources, positions: Sequence[int]) -> Iterator[bytes]:
 # What the user reads.
 
 
-def _flag(split: str) -> str:
-    return f"--{split}-split"
-
-
 def _class_text(sources: Sources, label: int) -> str:
     if sources.class_each() is not None:
         return f"class {sources.class_names[label]!r}"
     return "all sources" if sources.class_sets() is None else "sources of like labels"
 
 
-def _needs_text(need: Mapping[str, int]) -> str:
-    return " and ".join(f"{number:,} for {split}" for split, number in need.items())
-
-
 def _too_small(sources: Sources, listed: list[str], wanted: Mapping[str, float]) -> SourceError:
     what = "sources" if sources.groups is None else "groups"
-    asked = " and ".join(f"{_flag(split)} {fraction}" for split, fraction in wanted.items())
+    asked = " and ".join(f"--{split}-split {fraction}" for split, fraction in wanted.items())
     return SourceError(
         f"With {asked} no {what} are left for train in:\n{first_few(listed)}\n"
         f"Each class needs at least {len(wanted) + 1} {what}. Add some, leave the class out, or give smaller fractions."
     )
-
-
-def _ignored(split: str, fraction: float) -> str:
-    return f"{_flag(split)} {fraction} is ignored: the sources come with a {split} split."
 
 
 def _check_train(splits: Sequence[str | None]) -> None:

@@ -74,14 +74,11 @@ def _probe(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec, split: 
 
 def _refuse(split: str, name: str, complaint: str | None) -> None:
     if complaint:
-        raise PipelineError(_message(split, name, complaint))
-
-
-def _message(split: str, name: str, complaint: str) -> str:
-    return (
-        f"pipeline of {split}: {name} {complaint}, so its records could not be made again. Draw from self.py_random or "
-        "self.random_generator of a custom transform (albumentations.ImageOnlyTransform, DualTransform) instead."
-    )
+        raise PipelineError(
+            f"pipeline of {split}: {name} {complaint}, so its records could not be made again. Draw from "
+            "self.py_random or self.random_generator of a custom transform (albumentations.ImageOnlyTransform, "
+            "DualTransform) instead."
+        )
 
 
 def _pickle_single(leaf: Any) -> bytes:
