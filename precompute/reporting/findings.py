@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import get_args
 
 from precompute.pages.blocks import Finding, Severity
 from precompute.reporting.finding_checks import CHECKS, Found
@@ -12,7 +11,6 @@ from precompute.reporting.result import Report
 
 __all__ = ["KINDS", "FindingKind", "find", "findings_table"]
 
-SEVERITIES = get_args(Severity)
 MAX_EXAMPLES = 10
 
 
@@ -51,7 +49,7 @@ class FindingKind:
 
 BUILD = "run the same `precompute build` again"
 REPLACE = "`precompute build … --replace`"
-# Of one severity, the first ones come first.
+# In this order they are told, the worst first.
 KINDS: tuple[FindingKind, ...] = (
     FindingKind(
         "splits-share-content",
@@ -279,14 +277,13 @@ def find(report: Report, out: str) -> tuple[Finding, ...]:
         report: The report, still without findings.
         out: Folder of the dataset, for commands.
     """
-    found = [kind.finding(one, out) for kind in KINDS for one in CHECKS[kind.name](report)]
-    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+    return tuple(kind.finding(one, out) for kind in KINDS for one in CHECKS[kind.name](report))
 
 
 def findings_table() -> Iterator[str]:
     """Yield the lines of the guide's table of findings, in Markdown."""
     yield "| finding | severity | when | what mends it |"
     yield "|---|---|---|---|"
-    for kind in sorted(KINDS, key=lambda kind: SEVERITIES.index(kind.severity)):
+    for kind in KINDS:
         mend = kind.mend.replace("{out}", "OUT")
         yield f"| `{kind.name}` | {kind.severity} | {kind.when} | {mend} |"

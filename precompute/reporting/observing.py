@@ -95,7 +95,10 @@ class Observer:
         looked_at = _chosen_rows(rows, num_rows)
         original = next((row for row in rows if row.original), None)
         for block, chosen in _chosen_places(self._manifest, split, self._listings[split], num_sources).items():
-            shards = {row: self._shard(split, row, block) for row in {*looked_at, *filter(None, [original])}}
+            shards = {
+                row: _Shard(self._manifest.shard_path(self._out, split, row.row, block))
+                for row in {*looked_at, *filter(None, [original])}
+            }
             try:
                 for index, key in sorted(chosen.items()):
                     stored = {row: shard.record(index) for row, shard in shards.items()}
@@ -103,9 +106,6 @@ class Observer:
                     yield self._observed(split, key, {row: stored[row] for row in looked_at}, unaugmented)
             except DatasetError as error:
                 self.damages.append(str(error))
-
-    def _shard(self, split: str, row: Row, block: int) -> _Shard:
-        return _Shard(self._manifest.shard_path(self._out, split, row.row, block))
 
     def _observed(self, split: str, key: str, stored: Mapping[Row, bytes], original: bytes | None) -> Observed:
         start = time.perf_counter()

@@ -281,6 +281,7 @@ def _(folder: Path) -> Path:
     return spoilt(build(folder, sources, pipeline=pipeline), change)
 
 
+SEVERITIES = ["error", "warning", "note"]
 QUICK = {"splits-share-content", "near-duplicates-across-splits", "variants-alike", "class-vanishes"}
 
 
@@ -379,6 +380,7 @@ def test_records_that_save_no_time_are_found(sound: Report) -> None:
 
 def test_each_kind_of_finding_has_a_check_and_each_check_is_tested() -> None:
     assert [kind.name for kind in KINDS] == list(CHECKS)
+    assert [kind.severity for kind in KINDS] == sorted((kind.severity for kind in KINDS), key=SEVERITIES.index)
     tested = {*MADE, "transform-never-applied", "transform-rate", "transforms-tied", "does-not-pay"}
     assert tested == set(CHECKS)
 
@@ -388,7 +390,7 @@ def test_the_worst_findings_come_first(tmp_path: Path) -> None:
     sources = labelled(tmp_path, {"train": [*SOUND["train"], (0, "cat")], "validation": [(0, "dog"), (30, "emu")]})
     found = precompute.report(build(tmp_path, sources)).findings
     severities = [finding.severity for finding in found]
-    assert severities == sorted(severities, key=["error", "warning", "note"].index)
+    assert severities == sorted(severities, key=SEVERITIES.index)
     assert len(set(severities)) == 3
 
 
