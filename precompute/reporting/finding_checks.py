@@ -9,6 +9,7 @@ from typing import TypeVar
 from precompute.reporting.losses import LostObjects
 from precompute.reporting.near_duplicates import NearDuplicates
 from precompute.reporting.result import Report
+from precompute.reporting.transforms import TransformRate
 from precompute.reporting.trust import ClassCounts, Reason
 from precompute.text.format import format_bytes, format_count, format_few
 
@@ -111,11 +112,10 @@ def _conflicts(report: Report) -> Iterator[Found]:
 
 
 def _augmented(report: Report) -> Iterator[Found]:
-    for rates in report.transforms:
-        for rate in rates.rates if rates.split != "train" else ():
-            if 0 < rate.num_fired < rate.num:
-                number = format_count(rate.num, "record")
-                yield Found(f"{rates.split}: {rate.name} was applied to {rate.num_fired:,} of {number}.")
+    for split, rate in _rates(report):
+        if split != "train" and 0 < rate.num_fired < rate.num:
+            number = format_count(rate.num, "record")
+            yield Found(f"{split}: {rate.name} was applied to {rate.num_fired:,} of {number}.")
 
 
 def _shifted(report: Report) -> Iterator[Found]:
@@ -132,23 +132,25 @@ def _shifted(report: Report) -> Iterator[Found]:
 
 
 def _never(report: Report) -> Iterator[Found]:
-    for rates in report.transforms:
-        for rate in rates.rates:
-            if not rate.num_fired and not rate.is_likely:
-                yield Found(
-                    f"{rates.split}: {rate.name} was applied to none of {format_count(rate.num, 'record')}; by its p "
-                    f"it should be to {rate.expected:.0%}."
-                )
+    for split, rate in _rates(report):
+        if not rate.num_fired and not rate.is_likely:
+            yield Found(
+                f"{split}: {rate.name} was applied to none of {format_count(rate.num, 'record')}; by its p it should "
+                f"be to {rate.expected:.0%}."
+            )
 
 
 def _rate(report: Report) -> Iterator[Found]:
-    for rates in report.transforms:
-        for rate in rates.rates:
-            if rate.num_fired and not rate.is_likely:
-                yield Found(
-                    f"{rates.split}: {rate.name} was applied to {rate.num_fired:,} of "
-                    f"{format_count(rate.num, 'record')}; by its p between {rate.low:,} and {rate.high:,} are likely."
-                )
+    for split, rate in _rates(report):
+        if rate.num_fired and not rate.is_likely:
+            yield Found(
+                f"{split}: {rate.name} was applied to {rate.num_fired:,} of {format_count(rate.num, 'record')}; by its "
+                f"p between {rate.low:,} and {rate.high:,} are likely."
+            )
+
+
+def _rates(report: Report) -> Iterator[tuple[str, TransformRate]]:
+    return ((one.split, rate) for one in report.transforms for rate in one.rates)
 
 
 def _not_made_again(report: Report) -> Iterator[Found]:
@@ -179,10 +181,11 @@ def _unchanged(report: Report) -> Iterator[Found]:
 def _vanished(report: Report) -> Iterator[Found]:
     for effects in report.effects:
         for one in effects.classes:
-            expected = format_count(one.num_expected or 0, "record")
-            if (one.num_expected or 0) >= MIN_COUNTED and (one.num_lost or 0) > VANISHED * (one.num_expected or 0):
+            expected = one.num_expected or 0
+            if expected >= MIN_COUNTED and (one.num_lost or 0) > VANISHED * expected:
+                number = format_count(expected, "record")
                 yield Found(
-                    f"{effects.split}: {one.num_lost:,} of {expected} lack {one.class_name} in {one.field}, which "
+                    f"{effects.split}: {one.num_lost:,} of {number} lack {one.class_name} in {one.field}, which "
                     "their source has."
                 )
 

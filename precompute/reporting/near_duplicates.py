@@ -7,7 +7,7 @@ hashes with an equal band are compared, and not each with each.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from precompute.errors import RejectedSource, StorageError
 from precompute.fields.field import Schema
-from precompute.images.color_modes import Scale
 from precompute.images.decode import decode_shrunk
 from precompute.images.perceptual_hash import MIRRORED, NUM_BITS
+from precompute.rendering.spec import RecordSpec
 from precompute.reporting.gallery import NOT_IN_JSON, SIDE, Picture, picture_of
 from precompute.reporting.source_hashes import FLAT, HASHED, MISSING, SourceHashes
 from precompute.table.listing import Listing
@@ -32,7 +32,6 @@ __all__ = [
     "collect_near_duplicates",
     "mirrored_pairs",
     "near_pairs",
-    "source_picture",
 ]
 
 # Measured on four real sets: 99.6 % of 2,136 copies (at half the size, at JPEG quality 40, brighter or duller by a
@@ -93,8 +92,17 @@ class NearDuplicates:
     pairs: tuple[Pair, ...]
 
 
-def collect_near_duplicates(found: SourceHashes, listings: Mapping[str, Listing], schema: Schema) -> NearDuplicates:
-    """Return numbers and pairs of sources whose hashes are nearly equal; pairs have no pictures yet."""
+def collect_near_duplicates(
+    found: SourceHashes, listings: Mapping[str, Listing], spec: RecordSpec, locate: Callable[[str], Path]
+) -> NearDuplicates:
+    """Return numbers and pairs of sources whose hashes are nearly equal, the first pairs with pictures.
+
+    Args:
+        found: Hashes of all sources.
+        listings: Split → sources.
+        spec: Specification of the dataset's records.
+        locate: Name of a file in a listing → its path.
+    """
     hashed = np.flatnonzero(found.states == HASHED)
     different, which = np.unique(found.hashes[hashed], return_inverse=True)
     names = list(listings)
@@ -117,7 +125,10 @@ def collect_near_duplicates(found: SourceHashes, listings: Mapping[str, Listing]
         max_distance=MAX_DISTANCE,
         across=across,
         within=within,
-        pairs=tuple(_pair(one, found, listings, schema) for one in shown),
+        pairs=tuple(
+            _pair(one, found, listings, spec, locate if number < MAX_PICTURED else None)
+            for number, one in enumerate(shown)
+        ),
     )
 
 
@@ -153,9 +164,16 @@ def _every(
 
 
 def _pair(
-    shown: tuple[int, int, int, bool], found: SourceHashes, listings: Mapping[str, Listing], schema: Schema
+    shown: tuple[int, int, int, bool],
+    found: SourceHashes,
+    listings: Mapping[str, Listing],
+    spec: RecordSpec,
+    locate: Callable[[str], Path] | None,
 ) -> Pair:
     a, b, distance, is_mirrored = shown
+    sides = [(listings[found.splits[i]], listings[found.splits[i]].position(found.keys[i]) or 0) for i in (a, b)]
+    images = [listing.images[position] for listing, position in sides]
+    first, second = (None if locate is None else _picture(locate(image), spec) for image in images)
     return Pair(
         first=found.keys[a],
         second=found.keys[b],
@@ -163,12 +181,12 @@ def _pair(
         second_split=found.splits[b],
         distance=distance,
         is_mirrored=is_mirrored,
-        classes=tuple(_classes(listings[found.splits[i]], found.keys[i], schema) for i in (a, b)),
+        classes=tuple(_classes(*side, spec.schema) for side in sides),
+        pictures=None if first is None or second is None else (first, second),
     )
 
 
-def _classes(listing: Listing, key: str, schema: Schema) -> str:
-    position = listing.position(key) or 0
+def _classes(listing: Listing, position: int, schema: Schema) -> str:
     texts = []
     for name, column in listing.columns.items():
         if name in schema and column.is_of_image and schema[name].classes:
@@ -176,10 +194,10 @@ def _classes(listing: Listing, key: str, schema: Schema) -> str:
     return ", ".join(texts)
 
 
-def source_picture(path: Path, color_mode: str, scale: Scale | None, alpha: str) -> Picture | None:
+def _picture(path: Path, spec: RecordSpec) -> Picture | None:
     """Return the picture of a source's image file; None where it cannot be read."""
     try:
-        pixels = decode_shrunk(path.read_bytes(), SIDE, color_mode, scale, alpha).pixels
+        pixels = decode_shrunk(path.read_bytes(), SIDE, spec.color_mode, spec.scale, spec.alpha).pixels
     except (OSError, StorageError, RejectedSource):
         return None
     return picture_of(pixels, {})

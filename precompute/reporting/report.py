@@ -27,13 +27,7 @@ from precompute.reporting.effects import EffectsTally
 from precompute.reporting.facts import collect_facts
 from precompute.reporting.findings import find
 from precompute.reporting.gallery import GalleryTally, merge_legends
-from precompute.reporting.near_duplicates import (
-    MAX_PICTURED,
-    NearDuplicates,
-    Pair,
-    collect_near_duplicates,
-    source_picture,
-)
+from precompute.reporting.near_duplicates import NearDuplicates, collect_near_duplicates
 from precompute.reporting.observing import Observer, Tracer
 from precompute.reporting.result import Report
 from precompute.reporting.source_hashes import hash_sources
@@ -204,22 +198,11 @@ class _Collecting:
             return None
         spec = stored_spec(self._manifest)
         hashes = hash_sources(self._out, self._listings, self._locate, scale=spec.scale, alpha=spec.alpha, jobs=jobs)
-        near = collect_near_duplicates(hashes, self._listings, self._manifest.schema)
+        near = collect_near_duplicates(hashes, self._listings, spec, self._locate)
         if near.num_missing:
             missing = format_count(near.num_missing, "source")
             self._notes.append(f"{missing} could not be compared with others: they cannot be read, or have changed.")
-        pairs = [self._pictured(pair) for pair in near.pairs[:MAX_PICTURED]]
-        return replace(near, pairs=(*pairs, *near.pairs[MAX_PICTURED:]))
-
-    def _pictured(self, pair: Pair) -> Pair:
-        spec = stored_spec(self._manifest)
-        pictures = []
-        for split, key in ((pair.first_split, pair.first), (pair.second_split, pair.second)):
-            listing = self._listings[split]
-            path = self._locate(listing.images[listing.position(key) or 0])
-            pictures.append(source_picture(path, spec.color_mode, spec.scale, spec.alpha))
-        first, second = pictures
-        return pair if first is None or second is None else replace(pair, pictures=(first, second))
+        return near
 
 
 def _known(tallies: Iterable[Any]) -> tuple[Any, ...]:
