@@ -26,10 +26,11 @@ def pytest_collection() -> Generator[None, object, object]:
     half of the time of collecting, and a part of every test later on.
     """
     gc.disable()
+    import hypothesis  # noqa: F401 - it collects garbage as it is imported: before there are many objects
+
     try:
         return (yield)
     finally:
-        gc.collect()
         gc.freeze()
         gc.collect()  # of what is left: by its number Python chooses when to look at all of it next
         gc.set_threshold(20_000, 20, 20)  # graphs of TensorFlow are made of many objects, which die late

@@ -354,7 +354,7 @@ def test_a_page_is_written_into_a_new_folder(tmp_path: Path) -> None:
 def test_a_file_that_is_no_page_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(UsageError, match=r"output: expected a file that ends with \.html or \.htm, got "):
-        write_page(full_report(), tmp_path / name)
+        write_page(empty_report(), tmp_path / name)
 
 
 def test_a_missing_package_is_told_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,4 +366,4 @@ def test_a_missing_package_is_told_before_any_work(tmp_path: Path, monkeypatch: 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"file.*cannot be written"):
-        write_page(full_report(), tmp_path / "file" / "report.html")
+        write_page(empty_report(), tmp_path / "file" / "report.html")
