@@ -109,16 +109,16 @@ def test_values_are_scaled_by_those_of_the_training_split(datasets):
 def test_a_new_model_gives_the_image_or_the_middle_value(datasets):
     pixels = np.random.default_rng(0).integers(0, 256, (2, *SHAPE), dtype=np.uint8)
     model = make_task(chosen(datasets["uint8"])).make_model(FitOptions(**OPTIONS))
-    np.testing.assert_allclose(model.predict(pixels, verbose=0), pixels, atol=1e-3)
+    np.testing.assert_allclose(model(pixels), pixels, atol=1e-3)
     half = make_network(
         make_task(chosen(datasets["uint8"])), FitOptions(**OPTIONS, precision="mixed_bfloat16"), started=False
     )
-    np.testing.assert_allclose(half.predict(pixels, verbose=0), pixels, atol=1e-3)
+    np.testing.assert_allclose(half(pixels), pixels, atol=1e-3)
     model = TASK.make_model(FitOptions(**OPTIONS))
-    np.testing.assert_allclose(model.predict(pixels, verbose=0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(model(pixels), 0.0, atol=1e-6)
     grey = replace(TASK, dtype="uint8", low=0.0, high=255.0).make_model(FitOptions(**OPTIONS))
     expected = pixels.mean(axis=3, keepdims=True)
-    np.testing.assert_allclose(grey.predict(pixels, verbose=0), expected, atol=1e-2)
+    np.testing.assert_allclose(grey(pixels), expected, atol=1e-2)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from precompute.images.png import SIGNATURE, SYNC_FLUSH, encode_png
 from tests.helpers.project import ROOT
 from tests.helpers.repeating_pictures import DEFLATES, pictures
 
-SIDES = st.integers(1, 40)
+SIDES = st.integers(1, 20)
 # Others do not hash from an address: they have no such code.
 has_fault = pytest.mark.skipif(platform.machine() != "x86_64", reason="the fault is in code for x86-64")
 

@@ -70,7 +70,7 @@ def test_mirrored_pairs_are_those_of_comparing_each_with_each_mirrored(
 def scene(seed: int) -> Image.Image:
     """A picture of a few large shapes, as photographs have them."""
     small = np.random.default_rng(seed).integers(30, 190, (6, 8, 3), dtype=np.uint8)
-    return Image.fromarray(small).resize((320, 240), Image.Resampling.BICUBIC)
+    return Image.fromarray(small).resize((160, 120), Image.Resampling.BICUBIC)
 
 
 def content_of(picture: Image.Image, kind: str = "PNG", quality: int = 95) -> bytes:
@@ -91,7 +91,7 @@ def test_changes_that_leave_a_picture_as_it_is_leave_its_hash_near(change: str) 
         picture = scene(seed)
         changed = {
             "compressed": lambda p: Image.open(io.BytesIO(content_of(p, "JPEG", 30))),
-            "half": lambda p: p.resize((160, 120)),
+            "half": lambda p: p.resize((80, 60)),
             "brighter": lambda p: ImageEnhance.Brightness(p).enhance(1.2),
             "duller": lambda p: ImageEnhance.Contrast(p).enhance(0.6),
             "grey": lambda p: p.convert("L"),
@@ -101,9 +101,9 @@ def test_changes_that_leave_a_picture_as_it_is_leave_its_hash_near(change: str) 
 
 def test_a_mirrored_picture_has_the_hash_with_the_bits_of_a_mirror_changed() -> None:
     for seed in range(8):
-        mirrored = scene(seed).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        assert (hash_of(scene(seed)) ^ hash_of(mirrored) ^ MIRRORED).bit_count() <= 2
-        assert (hash_of(scene(seed)) ^ hash_of(mirrored)).bit_count() > MAX_DISTANCE
+        changed = hash_of(scene(seed)) ^ hash_of(scene(seed).transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+        assert (changed ^ MIRRORED).bit_count() <= 2
+        assert changed.bit_count() > MAX_DISTANCE
 
 
 def test_other_pictures_have_hashes_far_away() -> None:
