@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from precompute.building.files import ShardWriter
-from precompute.errors import BadSourcesError, RejectedSource
+from precompute.errors import RejectedSource
 from precompute.images.threads import one_opencv_thread
 from precompute.inspecting.advice import advise
 from precompute.inspecting.sample_renderer import Notify, SampleRenderer, make_sample_renderer
@@ -28,8 +27,8 @@ from precompute.options.values import check_counts
 from precompute.pipelines.pipeline import Pipeline
 from precompute.pipelines.seeding import Draws
 from precompute.plan.versions import pixel_versions
-from precompute.preflight.probe import has_other_threads
-from precompute.preflight.sample import cpu_clock, decode_one, sample_of
+from precompute.preflight.probe import global_generators_kept, has_other_threads
+from precompute.preflight.sample import cpu_clock, decode_one, none_to_measure, sample_of
 from precompute.records.tfrecord import record_footer, record_header
 from precompute.rendering import decode as decoding
 from precompute.rendering import render as rendering
@@ -38,8 +37,6 @@ from precompute.rendering.fields import extra_image as extra_images
 from precompute.rendering.fields import mask as masks
 from precompute.sources.find import find
 from precompute.table.sources import Source
-from precompute.text.format import format_count
-from precompute.text.reasons import describe_reasons
 
 __all__ = ["Profile", "Stage", "profile", "profile_json"]
 
@@ -140,10 +137,7 @@ def _measure(renderer: SampleRenderer, num_sources: int, num_variants: int) -> P
     transforms: dict[Hashable, Any] = {("pipeline", name, i): t for i, (name, t) in enumerate(pipeline.transforms)}
     tally = _make_records(renderer, pipeline, watch, transforms, num_sources, min(num_variants, num_rows))
     if not tally.num_records:
-        raise BadSourcesError(
-            f"{renderer.split}: none of {format_count(len(tally.rejected), 'source')} to measure can be used:\n"
-            f"{describe_reasons(tally.rejected)}"
-        )
+        raise none_to_measure(renderer.split, tally.rejected)
     rows_a_task = min(num_rows, MAX_ROWS)
     return Profile(
         split=renderer.split,
@@ -175,7 +169,7 @@ def _make_records(
     with ExitStack() as stack:
         stack.enter_context(one_opencv_thread())
         if not has_other_threads():
-            stack.enter_context(_global_generators_kept())
+            stack.enter_context(global_generators_kept())
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="precompute-profile-")))
         writer = stack.enter_context(ShardWriter(folder / "shard", folder, buffer_bytes=BUFFER_BYTES))
         for number, i in enumerate(chosen):
@@ -238,14 +232,3 @@ def _stages(watch: Stopwatch, transforms: Mapping[Hashable, Any], tally: _Tally,
             p90_ms=1000 * float(np.percentile(spent, 90)) if spent else 0.0,
             record_ms=1000 * sum(calls.seconds) / shared,
         )
-
-
-@contextmanager
-def _global_generators_kept() -> Iterator[None]:
-    """Restore the global random generators of the caller's program afterwards: making a record sets them."""
-    states = random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])

@@ -34,7 +34,7 @@ from precompute.rendering.decode import Decoded
 from precompute.rendering.render import PipelineFault, augment, move
 from precompute.rendering.spec import RecordSpec
 
-__all__ = ["first_fault", "has_other_threads", "probe"]
+__all__ = ["first_fault", "global_generators_kept", "has_other_threads", "probe"]
 
 VARIANTS = range(4)
 TRIES = 5  # of a record during which a global generator moved, where other threads may have drawn
@@ -53,7 +53,7 @@ def probe(pickled: bytes, sources: Sequence[Decoded], spec: RecordSpec, split: s
     """
     shared = has_other_threads()
     # OpenCV has one generator per thread and does not show its state; in another thread, the caller's stays untouched.
-    with nullcontext() if shared else _global_generators_kept(), ThreadPoolExecutor(1) as other_thread:
+    with nullcontext() if shared else global_generators_kept(), ThreadPoolExecutor(1) as other_thread:
         other_thread.submit(_probe, pickled, sources, spec, split, shared=shared).result()
 
 
@@ -164,7 +164,8 @@ def _global_state() -> Any:
 
 
 @contextmanager
-def _global_generators_kept() -> Iterator[None]:
+def global_generators_kept() -> Iterator[None]:
+    """Restore the global random generators of the caller's program afterwards: making a record may set them."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
         yield

@@ -34,6 +34,7 @@ __all__ = [
     "decode_one",
     "decode_sample",
     "measure",
+    "none_to_measure",
     "sample_of",
     "serially",
 ]
@@ -202,11 +203,14 @@ def measure(
             except RejectedSource as error:
                 reasons.append(str(error))
     if not costs:
-        raise BadSourcesError(
-            f"{split}: none of {format_count(len(reasons), 'source')} to measure can be "
-            f"used:\n{describe_reasons(reasons)}"
-        )
+        raise none_to_measure(split, reasons)
     return costs
+
+
+def none_to_measure(split: str, reasons: Sequence[str]) -> BadSourcesError:
+    """Return the error for a sample whose sources are all rejected, for these reasons."""
+    number = format_count(len(reasons), "source")
+    return BadSourcesError(f"{split}: none of {number} to measure can be used:\n{describe_reasons(reasons)}")
 
 
 def _measure_one(

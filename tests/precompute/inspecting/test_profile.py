@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 from typing import Any
 
@@ -148,18 +147,6 @@ def quick_failing(pairs: Path) -> Profile:
         return quick(pairs)
     finally:
         rendering.render = render
-
-
-def test_the_callers_generators_are_left_as_they_were(pairs: Path) -> None:
-    from precompute.inspecting.profile import _global_generators_kept
-
-    random.seed(1)
-    np.random.seed(2)
-    with _global_generators_kept():
-        random.random(), np.random.rand()
-        random.seed(9)
-    assert random.random() == random.Random(1).random()
-    assert np.random.rand() == np.random.RandomState(2).rand()
 
 
 def test_a_workers_global_generators_are_counted_where_it_sets_them(

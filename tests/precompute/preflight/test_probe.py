@@ -18,7 +18,7 @@ import pytest
 import precompute
 from precompute.errors import PipelineError
 from precompute.pipelines.pipeline import prepare
-from precompute.preflight.probe import has_other_threads, probe
+from precompute.preflight.probe import global_generators_kept, has_other_threads, probe
 from precompute.preflight.sample import Sample
 from precompute.preflight.survey import survey
 from tests.helpers.decoded_sources import SPEC, some_sources
@@ -283,3 +283,13 @@ def test_the_transform_from_which_on_a_pipeline_fails_is_named() -> None:
 def test_channels_and_masks_are_looked_at() -> None:
     assert "an image of shape (24, 20) where" in survey_refusal(A.ToGray(num_output_channels=1, p=1))
     assert "a mask of shape (24, 20) and type int64 where" in survey_refusal(A.Lambda(mask=widen))
+
+
+def test_the_callers_generators_are_left_as_they_were() -> None:
+    random.seed(1)
+    np.random.seed(2)
+    with global_generators_kept():
+        random.random(), np.random.rand()
+        random.seed(9)
+    assert random.random() == random.Random(1).random()
+    assert np.random.rand() == np.random.RandomState(2).rand()
