@@ -78,9 +78,6 @@ def decode_sample(sources: Sources, split: str, spec: RecordSpec, run_calls: Run
     """Decode the sample of a split.
 
     Args:
-        sources: All sources with their splits.
-        split: Split whose sources are decoded.
-        spec: Specification of records.
         run_calls: Calls a function with each argument, in parallel processes if it can.
 
     Raises:
@@ -178,15 +175,6 @@ def measure(
     seed: int = 0,
 ) -> list[SourceCost]:
     """Make records of a few sources and measure the time; rejected sources are passed over.
-
-    Args:
-        sources: All sources with their splits.
-        split: Split whose sources are measured.
-        pickled: The split's prepared pipeline.
-        spec: Specification of records.
-        num_sources: Number of sources to try.
-        num_variants: Number of records to make of each source.
-        seed: Augmentation seed of these records.
 
     Raises:
         BadSourcesError: All of them are rejected.

@@ -60,8 +60,6 @@ def survey(sample: Sample, pickled: bytes, spec: RecordSpec, *, accepted: float 
     """Try a pipeline on the sample, as the job will.
 
     Args:
-        sample: Sample of the split.
-        pickled: The split's prepared pipeline.
         spec: Specification of records, without height and width.
         accepted: Share of bad sources that is accepted.
 
@@ -210,7 +208,6 @@ def check_rejected(sample: Sample, *, accepted: float) -> None:
     """Refuse sources if nearly all fail for one reason: something else than single sources is then wrong.
 
     Args:
-        sample: Sample of a split.
         accepted: Share of bad sources that is accepted.
 
     Raises:
@@ -230,7 +227,6 @@ def check_colors(sample: Sample, *, allowed: int) -> None:
     """Refuse masks with colours that have no class; the message counts all such colours.
 
     Args:
-        sample: Sample of a split.
         allowed: Number of bad sources that are accepted.
 
     Raises:
