@@ -48,6 +48,8 @@ CHECKED_IMAGES = 1000  # a split; reading these takes about a second, and every 
 # Errors of fetching shards from an object store, in the form in which TensorFlow passes them on.
 FETCHING = re.compile(r"(?:StorageError|DatasetError): (.+?)\nTraceback", re.DOTALL)
 OUTSIDE = "augment-once: class id without an output:"
+# No branch or loop of Python depends on a tensor here; AutoGraph's search for them takes seconds at the first graphs.
+PLAIN = tf.autograph.experimental.do_not_convert
 
 
 def open_dataset(dataset: str | Path, options: FitOptions) -> tuple[Path, Manifest, Task]:
@@ -195,7 +197,7 @@ def load_in_order(
         cache=False,
         allow_leak=options.allow_leak,
     )
-    return whole.map(lambda images, targets: (images, *task.pack(targets)))
+    return whole.map(PLAIN(lambda images, targets: (images, *task.pack(targets))))
 
 
 def check_targets(dataset: Path, manifest: Manifest, task: Task, options: FitOptions) -> None:
@@ -280,7 +282,7 @@ def _guard_targets(dataset: Any, task: Task) -> Any:
         with tf.control_dependencies(guards):
             return images, tf.nest.map_structure(tf.identity, targets), *weights
 
-    return dataset.map(check, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return dataset.map(PLAIN(check), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def _guard(part: OneTarget, name: str, targets: Any) -> Any:
