@@ -76,7 +76,7 @@ def some_columns(draw: st.DrawFn, number: int) -> list[Column]:
 
 @st.composite
 def some_sources(draw: st.DrawFn, splits: tuple[str, ...] = ("train", "validation")) -> Sources:
-    keys = sorted(draw(st.sets(names, min_size=1, max_size=12)))
+    keys = sorted(draw(st.sets(names, min_size=1, max_size=8)))
 
     def column(values: st.SearchStrategy[Any]) -> list[Any]:
         return draw(st.lists(values, min_size=len(keys), max_size=len(keys)))
