@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -162,8 +161,7 @@ def _check_suffixes(options: BuildOptions) -> None:
         flag, suffix = with_flag(option), getattr(options, option)
         if "/" in suffix:
             raise UsageError(f"{flag}: expected the end of a file's name, '_mask' say, got {suffix!r}.")
-        stem, extension = os.path.splitext(suffix)  # noqa: PTH122 (a Path named .png has no suffix)
-        if extension.lower() in IMAGE_EXTENSIONS or stem.lower() in IMAGE_EXTENSIONS:
+        if suffix.lower().endswith(IMAGE_EXTENSIONS):
             raise UsageError(f"{flag}: expected no file extension, as in '_mask', got {suffix!r}.")
 
 
