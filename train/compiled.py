@@ -20,6 +20,7 @@ from train.tasks.backbones import is_whole_model
 __all__ = [
     "MixingModel",
     "WarmUp",
+    "check_weights_file",
     "compile_model",
     "find_backbone",
     "make_network",
@@ -29,15 +30,24 @@ __all__ = [
 ]
 
 
+def check_weights_file(options: FitOptions) -> None:
+    """Check that there are weights to start from.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    if options.weights not in ("none", "imagenet") and not Path(options.weights).is_file():
+        raise UsageError(
+            f"--weights: expected none, imagenet or a file, got {options.weights!r}: there is no such file."
+        )
+
+
 def make_network(task: Task, options: FitOptions, *, started: bool) -> Any:
     """Return the model, with the weights that a new run starts from."""
     if started:  # all weights come from the checkpoint; nothing is downloaded again
         with _precision(options):
             return task.make_model(dataclasses.replace(options, weights="none"))
-    if options.weights not in ("none", "imagenet") and not Path(options.weights).is_file():
-        raise UsageError(
-            f"--weights: expected none, imagenet or a file, got {options.weights!r}: there is no such file."
-        )
+    check_weights_file(options)
     with _precision(options):
         network = task.make_model(options)
     if is_whole_model(options.weights):

@@ -16,7 +16,7 @@ from precompute.errors import SettingsError
 from precompute.text.format import format_count
 from train.balance import class_weights_of_run, keep_class_weights, name_class_weights
 from train.checkpoint import TrainingState, load_state, restore_model
-from train.compiled import compile_model, make_network, step_callbacks
+from train.compiled import check_weights_file, compile_model, make_network, step_callbacks
 from train.data import (
     check_targets,
     choose_fresh,
@@ -155,6 +155,7 @@ class _Job:
         state, options, folder = self.state, self.options, self.folder
         parts = self.dataset, self.manifest, self.task
         if state.is_new:
+            check_weights_file(options)
             check_targets(*parts, options)
             state.fresh = choose_fresh(options, self.manifest)
         weights = class_weights_of_run(*parts, folder, options, is_new=state.is_new)

@@ -232,14 +232,14 @@ def test_load_hands_out_several_targets(built: Path, cache: bool) -> None:
 def test_load_hands_out_the_fields_that_are_picked(built: Path) -> None:
     fields = [LABEL, OBJECTS, MASK, AGE, SITE, WEIGHT]
     asked = {"inputs": ["image", "age"], "targets": ["mask", "label"], "extra": ["site"], "with_keys": True}
-    for inputs, targets, weights, extra, keys in load(built, fields, fresh="auto", **asked):
+    for inputs, targets, weights, extra, keys in load(built, fields, fresh="auto", cache=False, **asked):
         assert list(inputs) == ["image", "age"] and list(targets) == list(weights) == ["mask", "label"]
         for i, key in enumerate(keys.numpy()):
             values = {name: value_at(value, i) for name, value in {**inputs, **targets, **extra}.items()}
             check_example(values.pop("image"), values, draw(int(key)), several=False)
-    masks, ages = next(iter(load(built, fields, inputs=["mask"], targets=["age"], sample_weights=False)))
+    masks, ages = next(iter(load(built, fields, inputs=["mask"], targets=["age"], sample_weights=False, cache=False)))
     assert masks.shape == [4, HEIGHT, WIDTH] and ages.shape == [4]
-    assert next(iter(load(built, fields, targets=[]))).shape == [4, HEIGHT, WIDTH, 3]
+    assert next(iter(load(built, fields, targets=[], cache=False))).shape == [4, HEIGHT, WIDTH, 3]
 
 
 @pytest.mark.parametrize("cache", [True, False])
