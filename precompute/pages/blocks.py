@@ -310,7 +310,7 @@ class Page:
         subtitle: A sentence below it.
         figures: Large numbers with their nouns.
         findings: Findings, the worst first; None on a page that looks for none.
-        notes: What could not be looked at, and why; below the findings.
+        notes: What could not be looked at, and why; below the findings, else above the sections.
         sections: The sections.
         footer: Sentences at the end.
     """

@@ -94,6 +94,12 @@ def test_without_findings_it_says_so_and_a_page_that_looks_for_none_has_no_place
     assert 'id="findings"' not in render_page(Page(kind="Report", title="a", sections=[])).decode()
 
 
+def test_notes_are_shown_on_a_page_that_looks_for_no_findings_too() -> None:
+    for findings in ([], None):
+        page = Page(kind="Difference", title="a", findings=findings, notes=["Another processor."], sections=[])
+        assert "Another processor." in Reader(render_page(page).decode()).texts
+
+
 def test_what_stands_between_backticks_is_code_but_for_a_single_one(text: str) -> None:
     read = Reader(text)
     assert f"precompute verify '{HOSTILE}'" in read.texts and "Run" in read.texts
