@@ -131,18 +131,14 @@ class Replay:
         self.disk.expect(self.operations)
         self.checked: set[frozenset[tuple[str, bytes | None]]] = set()
 
-    def check_all(self, *, every: int, offset: int = 0) -> int:
-        """Check what a crash leaves after each prefix, or some of them; returns how many prefixes."""
-        num = 0
+    def check_all(self) -> None:
+        """Check what a crash leaves after each prefix."""
         for length in range(len(self.operations) + 1):
             if length:
                 self.disk.apply(self.operations[length - 1])
-            if (length - offset) % every == 0 or length == len(self.operations):
-                num += 1
-                for way, state in enumerate(crashes(self.disk, seed=length, mixed=MIXED)):
-                    last = self.operations[length - 1].operation if length else None
-                    self.check(state, f"after {length} operations, the last {last}; way {way}", length)
-        return num
+            for way, state in enumerate(crashes(self.disk, seed=length, mixed=MIXED)):
+                last = self.operations[length - 1].operation if length else None
+                self.check(state, f"after {length} operations, the last {last}; way {way}", length)
 
     def check(self, state: State, moment: str, length: int) -> None:
         """Check one state, unless the same one was there before."""
@@ -175,16 +171,10 @@ class Replay:
         return rows
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.slow
-def test_some_prefixes(name: str, tmp_path: Path) -> None:
-    assert Replay(SCENARIOS[name], tmp_path).check_all(every=12, offset=5) > 2
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_all_prefixes(name: str, tmp_path: Path) -> None:
     replay = Replay(SCENARIOS[name], tmp_path)
-    num = replay.check_all(every=1)
-    assert num == len(replay.operations) + 1
-    print(f"\n{name}: {num} prefixes, {len(replay.checked)} different states")
+    replay.check_all()
+    assert len(replay.operations) > 10
+    print(f"\n{name}: {len(replay.operations) + 1} prefixes, {len(replay.checked)} different states")

@@ -73,7 +73,7 @@ def test_killed_runs_end_as_one_that_was_never_killed(tmp_path):
     options += ["--deterministic", "--checkpoint-every", 2]
     fit = ["fit", dataset, "--run", tmp_path / "killed", *options]
     generator, places = np.random.default_rng(), []
-    for _ in range(6):  # at most 234 batches in all: a run that had ended, after 16 epochs of 15, could not be killed
+    for _ in range(4):  # at most 156 batches in all: a run that had ended, after 16 epochs of 15, could not be killed
         done = stop(generator.integers(2, 40), signal.SIGKILL, fit)
         assert done.returncode == -signal.SIGKILL, done.stderr
         state = load_state(tmp_path / "killed" / "checkpoint.npz")

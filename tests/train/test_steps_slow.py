@@ -19,8 +19,7 @@ def determinism():
     disable_op_determinism()  # which TensorFlow offers to tests alone
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_a_fine_tuned_backbone_that_was_killed_ends_as_one_that_was_not(precision, tmp_path, determinism):
+def test_a_fine_tuned_backbone_that_was_killed_ends_as_one_that_was_not(tmp_path, determinism):
     keras.utils.set_random_seed(7)
     make = keras.applications.MobileNet
     backbone = make(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
@@ -35,7 +34,7 @@ def test_a_fine_tuned_backbone_that_was_killed_ends_as_one_that_was_not(precisio
         "mixup": 0.3,
         "label_smoothing": 0.1,
         "class_weights": "balanced",
-        "precision": precision,
+        "precision": "mixed_float16",  # whose scale of the loss is one more thing to go on with
     }
     lines = run_killed_at(data, tmp_path / "killed", [2, 4], **options)
     run_killed_at(data, tmp_path / "whole", [], **options)

@@ -21,7 +21,7 @@ from precompute.dataset.manifest import Manifest
 from tests.helpers.project import ROOT
 from tests.helpers.small_datasets import draw_pairs, options, rows_of
 
-KILLS = 30
+KILLS = 20
 KEEP = 4
 EPOCH_S = 0.15
 # The real command; only that readers who are killed count as gone a little sooner than after five minutes.
@@ -103,7 +103,7 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path: Path) -> None:
     amidst = 0
     try:
         for kill in range(KILLS):
-            time.sleep(chance.uniform(1.0, 4.0))
+            time.sleep(chance.uniform(0.8, 2.8))
             running.check()
             whom = chance.choice(["follow", "follow", "reader"])
             if whom == "follow" and kill % 2:  # else chance alone decides whether a pass is hit
