@@ -26,8 +26,10 @@ def pytest_collection() -> Generator[None, object, object]:
     half of the time of collecting, and a part of every test later on.
     """
     gc.disable()
-    import hypothesis  # noqa: F401 - it collects garbage as it is imported: before there are many objects
+    from hypothesis import settings  # it collects garbage as it is imported: before there are many objects
 
+    settings.register_profile("untimed", deadline=None)  # a machine may be as slow as it likes
+    settings.load_profile("untimed")
     try:
         return (yield)
     finally:

@@ -326,7 +326,7 @@ def test_fields_that_exclude_one_another_are_refused(tmp_path: Path, chosen: lis
 
 
 @pytest.mark.slow
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(chosen=combinations())
 def test_any_combination_goes_the_whole_way(chosen: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -66,7 +66,7 @@ def test_jobs_and_backends(folder: Path, expected: dict[str, str], tmp_path: Pat
     assert shard_hashes(tmp_path / "out") == expected
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.slow
 def test_any_cutting_of_columns(
@@ -87,7 +87,7 @@ def test_any_cutting_of_columns(
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(SOURCES)))
 def test_listings_in_any_order(folder: Path, expected: dict[str, str], fresh: Iterator[Path], order: list[int]) -> None:
     sources = [
@@ -102,7 +102,7 @@ def test_listings_in_any_order(folder: Path, expected: dict[str, str], fresh: It
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.integers(1, VARIANTS), max_size=3))
 def test_grown_or_built_at_once(
     folder: Path, expected: dict[str, str], fresh: Iterator[Path], steps: list[int]
@@ -114,7 +114,7 @@ def test_grown_or_built_at_once(
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_record_made_alone_equals_the_stored_one(built: Path, data: st.DataObject) -> None:
     manifest = Manifest.load(built)
@@ -130,7 +130,7 @@ class Crash(BaseException):
     """Stands for the process ending: nothing in the code may catch it."""
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(crashes=st.lists(st.integers(0, 60), min_size=1, max_size=4))
 @pytest.mark.slow
 def test_ended_at_any_commit_and_resumed(

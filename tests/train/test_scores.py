@@ -49,7 +49,7 @@ def by_hand(num_classes, ignore_class, truth, predicted):
     return scores
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(labelled_batches())
 @pytest.mark.slow
 def test_metric_equals_numpy_pooled_over_batches(case):
@@ -69,7 +69,7 @@ def test_metric_equals_numpy_pooled_over_batches(case):
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(labelled_batches())
 def test_loss_equals_numpy_without_the_ignored_pixels(case):
     num_classes, ignore_class, batches = case

@@ -260,7 +260,7 @@ def test_an_empty_shard_and_a_split_without_rows_do_no_harm(tmp_path: Path) -> N
     assert len(read(builder, "train")) == SHARD_SIZES[0]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(drawn=combined_fields())
 @pytest.mark.slow
 def test_any_combination_of_fields_opens(drawn: Drawn) -> None:

@@ -199,7 +199,7 @@ KEYS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"
 
 
 @given(st.lists(KEYS, min_size=1, max_size=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_key_becomes_a_name_of_its_own(keys: list[str]) -> None:
     names = Names()
     paths = [names.unique(safe_path(key)) for key in keys]

@@ -145,7 +145,7 @@ def read_voc(folder: Path) -> Read:
 
 
 @pytest.mark.slow
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(st.integers(0, 2**32 - 1))
 def test_boxes_of_any_place_come_back(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     rng, folder = np.random.default_rng(seed), tmp_path_factory.mktemp("any")

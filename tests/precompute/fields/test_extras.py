@@ -321,7 +321,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=VALUES, order=st.permutations(range(3)))
 def test_any_values_survive_columns_and_listing(values: list[Any], order: list[int], tmp_path: Path) -> None:
     from precompute.table.listed_sources import compare_listing, sources_of_listing

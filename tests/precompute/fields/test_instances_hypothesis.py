@@ -90,7 +90,7 @@ SHRINKS = A.Compose([A.Morphological(scale=(2, 3), operation="erosion", p=0.7), 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moves", [MOVES, GROWS, SHRINKS], ids=["moves", "grows", "shrinks"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(every=masks(), variant=st.integers(0, 10**6))
 def test_layers_move_as_single_masks_do(moves: Any, every: list[np.ndarray[Any, Any]], variant: int) -> None:
     prepared = prepare(moves, "train", box_rules=BoxRules(masks=True))

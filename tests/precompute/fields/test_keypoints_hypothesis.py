@@ -59,7 +59,7 @@ def skeletons(draw: st.DrawFn) -> tuple[list[list[float]], list[list[int]]]:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(skeleton=skeletons(), element=st.sampled_from(sorted(D4)), has_boxes=st.booleans())
 def test_points_of_any_skeleton_under_any_symmetry(skeleton: Any, element: str, has_boxes: bool) -> None:
     points, pairs = skeleton

@@ -23,7 +23,7 @@ LOOKS_SO = "these look like numbers of objects, not classes"
 # The question itself
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(5, 200), min_size=6, max_size=12, unique=True))
 def test_objects_numbered_from_one_are_found_whatever_their_number(counts: list[int]) -> None:
     found = find_instance_ids(numbered(counts))
@@ -46,7 +46,7 @@ def test_gaps_between_very_many_numbers_and_void_and_a_few_cut_objects_change_no
     assert find_instance_ids(cut) is not None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 10**6), num_classes=st.integers(1, 60), num_masks=st.integers(1, 20), data=st.data())
 def test_classes_that_come_and_go_are_never_taken_for_numbers(
     seed: int, num_classes: int, num_masks: int, data: st.DataObject
@@ -73,7 +73,7 @@ def test_classes_are_not_taken_for_numbers(masks: list[np.ndarray[Any, Any]]) ->
     assert find_instance_ids(masks) is None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10**6), num_classes=st.integers(2, 32))
 def test_pictures_partitioned_into_classes_are_not_taken_for_numbers(seed: int, num_classes: int) -> None:
     rng = np.random.default_rng(seed)

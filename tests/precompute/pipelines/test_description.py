@@ -127,7 +127,7 @@ def compositions() -> Any:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:::albumentations")
 @given(compositions())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_composition_can_be_rebuilt(compose: Any) -> None:
     check_rebuilt(compose)
 

@@ -43,7 +43,7 @@ def source_of(ids: list[int], dtype: str = "uint8") -> tuple[Decoded, RecordSpec
 # The check itself, with sets as the judge.
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(inside=IDS, others=IDS, out=IDS, wide=st.booleans())
 def test_the_check_agrees_with_sets(inside: set[int], others: set[int], out: set[int], wide: bool) -> None:
     if not wide:
@@ -53,7 +53,7 @@ def test_the_check_agrees_with_sets(inside: set[int], others: set[int], out: set
     assert allowed.unknown(np.array([sorted(out)], dtype)) == sorted(out - inside - others)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     ids=st.lists(st.integers(0, 255), min_size=1, max_size=5, unique=True),
     fill=st.integers(0, 255),
@@ -73,7 +73,7 @@ def test_nearest_pipelines_pass_whatever_the_ids(ids: list[int], fill: int, vari
     assert set(np.unique(mask).tolist()) <= {*ids, fill, 0}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(low=st.integers(0, 100), distance=st.integers(20, 155))
 def test_blended_ids_are_always_refused(low: int, distance: int) -> None:
     source, spec = source_of([low, low + distance])

@@ -56,7 +56,7 @@ records = st.tuples(keys, st.integers(0, 2**63 - 1), st.integers(-1, 10_000), st
 
 @pytest.mark.slow
 @given(st.lists(st.sampled_from(sorted(MANY)), min_size=1, max_size=4), st.lists(records, min_size=2, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_record_is_the_same_whatever_ran_before(names: list[str], chosen: list[Any]) -> None:
     pickled = prepare(A.Compose([MANY[name] for name in names]), "train").pickled
     pipeline = Pipeline(pickled)
@@ -160,7 +160,6 @@ def test_draws_of_the_format_never_change() -> None:
 
 
 @given(st.lists(records, min_size=1, max_size=3), st.integers(0, 7))
-@settings(deadline=None)
 def test_setting_the_state_equals_making_generators(chosen: list[Any], used: int) -> None:
     draws = Draws()
     for key, seed, variant, copy in chosen:

@@ -292,7 +292,7 @@ def unit_splits(sources: Sources) -> dict[str, set[Any]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(sources=any_sources(), validation=fraction, test=fraction, order=st.randoms(use_true_random=False))
 def test_sizes_groups_and_order(sources: Sources, validation: float, test: float, order: Any) -> None:
     wanted = {"validation": validation, "test": test}
@@ -318,7 +318,7 @@ def test_sizes_groups_and_order(sources: Sources, validation: float, test: float
     assert split_of(shuffled) == split_of(found)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(first=st.integers(12, 40), more=st.integers(0, 40), validation=st.sampled_from([0.1, 0.2, 0.3]), data=st.data())
 def test_growth_keeps_and_never_tears(first: int, more: int, validation: float, data: st.DataObject) -> None:
     groups = data.draw(

@@ -69,13 +69,13 @@ def comparable(features: dict[str, list[Any]] | None) -> Any:
     return features and {key: float_bits(values) for key, values in features.items()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(FEATURES)
 def test_bytes_equal_tensorflows_deterministic_serialization(features: dict[str, Any]) -> None:
     assert encode_example(features) == tf_encode(features)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(FEATURES)
 @pytest.mark.slow
 def test_decoding_gives_back_what_was_encoded(features: dict[str, Any]) -> None:
@@ -259,14 +259,14 @@ def _agrees_with_tensorflow(record: bytes) -> None:
     assert comparable(decoded) == comparable(tf_decode(record))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=60))
 def test_garbage_only_ever_raises_dataset_error(record: bytes) -> None:
     _agrees_with_tensorflow(record)
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(st.tuples(st.integers(0, len(RECORD) - 1), st.integers(0, 255)), min_size=1, max_size=4))
 def test_altered_records_only_ever_raise_dataset_error(changes: list[tuple[int, int]]) -> None:
     record = bytearray(RECORD)

@@ -31,7 +31,7 @@ def write(path: Path, records: list[bytes]) -> Path:
     return path
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(records=SMALL_FILES)
 @example(records=RECORDS)
 @example(records=[])
@@ -44,7 +44,7 @@ def test_files_equal_those_of_tensorflows_writer(folder: Path, records: list[byt
     assert list(read_records(theirs)) == records
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(records=SMALL_FILES)
 @example(records=RECORDS)
 def test_tensorflow_reads_our_files(folder: Path, records: list[bytes]) -> None:
@@ -107,7 +107,7 @@ def test_an_absurd_length_is_not_asked_of_memory(tmp_path: Path, length: int) ->
     tracemalloc.stop()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(content=st.binary(min_size=1, max_size=80))
 def test_garbage_only_ever_raises_dataset_error(folder: Path, content: bytes) -> None:
     path = folder / "garbage"

@@ -162,7 +162,7 @@ def same(a: Any, b: Any) -> bool:
     return np.array_equal(a, b) if isinstance(a, np.ndarray) else bool(a == b)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     chosen=st.sets(st.integers(0, len(OTHERS) - 1), min_size=1),
     objects=st.sampled_from([None, *OBJECTS]),

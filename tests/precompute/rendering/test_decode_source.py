@@ -27,7 +27,7 @@ from tests.helpers.decoding import decode_image
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))), st.sampled_from(["png", "raw"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_lossless_images_come_back(image: Any, encoding: str) -> None:
     content = encode_image(image, encoding, 95)
     got = np.frombuffer(content, np.uint8).reshape(image.shape) if encoding == "raw" else decode_image(content)
@@ -40,7 +40,7 @@ def test_lossless_images_come_back(image: Any, encoding: str) -> None:
     ),
     st.sampled_from(["png", "raw"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_masks_come_back(ids: Any, encoding: str) -> None:
     content = encode_mask(ids, encoding)
     little = ids.dtype.newbyteorder("<")
@@ -66,7 +66,7 @@ def test_tensorflow_sees_what_was_meant() -> None:
         lambda dtype: arrays(dtype, st.tuples(st.integers(1, 40), st.integers(1, 40)), fill=st.integers(0, 255))
     )
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_mask_is_a_plain_grey_png_that_every_reader_gives_back(ids: Any) -> None:
     tf = pytest.importorskip("tensorflow")
     content = encode_mask(ids, "png")

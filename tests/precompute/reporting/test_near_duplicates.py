@@ -31,7 +31,7 @@ def with_flips(made: list[tuple[int, list[int]]]) -> list[int]:
     return sorted(found)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(made=HASHES, max_distance=st.integers(0, 8))
 def test_pairs_are_those_of_comparing_each_with_each(made: list[tuple[int, list[int]]], max_distance: int) -> None:
     values = with_flips(made)
@@ -47,7 +47,7 @@ def test_pairs_are_those_of_comparing_each_with_each(made: list[tuple[int, list[
     assert distances.tolist() == sorted(distances.tolist())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(made=HASHES, max_distance=st.integers(0, 8))
 def test_mirrored_pairs_are_those_of_comparing_each_with_each_mirrored(
     made: list[tuple[int, list[int]]], max_distance: int

@@ -19,7 +19,7 @@ def chance_of(hits: range, num: int, share: Fraction) -> Fraction:
     return sum((math.comb(num, k) * share**k * (1 - share) ** (num - k) for k in hits), Fraction(0))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(num=st.integers(1, 80), percent=st.integers(1, 99), once_in=st.sampled_from([20, 1_000, 20_000]))
 def test_what_lies_outside_is_rare_and_the_bounds_themselves_are_not(num: int, percent: int, once_in: int) -> None:
     share, rare = Fraction(percent, 100), Fraction(1, 2 * once_in)
@@ -46,7 +46,7 @@ def correlated(first: NDArray[np.bool_], second: NDArray[np.bool_], once_in: int
     return correlate(len(first), int(first.sum()), int(second.sum()), both, once_in)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), shares=st.tuples(*[st.sampled_from([0.01, 0.1, 0.5, 0.9])] * 2))
 def test_the_correlation_is_that_of_numpy_and_chance_keeps_within_its_bound(
     seed: int, shares: tuple[float, float]

@@ -66,7 +66,7 @@ names = st.text(st.characters(exclude_characters="/\\", exclude_categories=["Cc"
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(names.filter(lambda name: not name.startswith(".")), min_size=3, max_size=5, unique_by=str.casefold))
 @example(ODD[:10])
 @example(ODD[10:])

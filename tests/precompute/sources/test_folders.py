@@ -532,7 +532,7 @@ class Shuffled:
 names = st.text(alphabet="abcäß é😀Z0.", min_size=1, max_size=4).filter(
     lambda name: not name.startswith(".") and name.strip(" .") == name
 )
-quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick

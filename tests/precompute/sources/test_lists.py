@@ -223,7 +223,6 @@ part = st.text(alphabet="ab.é ", min_size=1, max_size=3).filter(lambda p: p.str
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )
 @given(names=st.sets(st.tuples(part, part), min_size=1, max_size=8), order=st.randoms())

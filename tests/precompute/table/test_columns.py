@@ -34,7 +34,7 @@ from tests.helpers.source_columns import extra_images_of, extra_of, named_masks_
 any_text = st.text(st.characters(), max_size=6)  # half of a surrogate pair too: a file's name may hold one
 sha256 = st.binary(min_size=32, max_size=32).filter(any).map(bytes.hex)
 
-some = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+some = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 # Texts.

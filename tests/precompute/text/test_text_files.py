@@ -256,7 +256,7 @@ WORDS = strategies.sampled_from(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(NUMBERS | WORDS)
 def test_any_number_or_word_is_a_name_in_yaml(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     folder = yolo(tmp_path_factory.mktemp("names"))
@@ -269,7 +269,6 @@ def test_any_number_or_word_is_a_name_in_yaml(tmp_path_factory: pytest.TempPathF
         assert find(folder, BuildOptions()).class_names == [name, "other"]
 
 
-@settings(deadline=None)
 @given(NUMBERS | WORDS)
 def test_any_number_or_word_is_a_name_in_tables(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     for write in (table, json_lines):

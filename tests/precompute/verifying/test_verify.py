@@ -77,7 +77,7 @@ def test_a_whole_dataset_has_no_problems(tiny: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_a_flipped_bit_anywhere_is_found(tiny: Path, data: st.DataObject) -> None:
     files = sorted(path for path in (tiny / "out" / "data").rglob("*") if path.is_file())
@@ -95,7 +95,7 @@ def test_a_flipped_bit_anywhere_is_found(tiny: Path, data: st.DataObject) -> Non
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_shard_cut_anywhere_is_found(tiny: Path, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(shards_of(tiny / "out")))

@@ -78,7 +78,7 @@ def outputs_for(truth, grid, *, sure=20.0):
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(scenes())
 def test_truth_made_outputs_and_decoded_is_the_truth_again(scene):
     size, objects, _ = scene
@@ -117,7 +117,7 @@ def loss_of(truth, outputs, size=(48, 64)):
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(scenes(kinds=(COUNTED, COUNTED, DIFFICULT, CROWD)))
 def test_the_loss_is_nothing_for_the_truth_and_more_for_anything_else(scene):
     size, objects, rng = scene
@@ -164,7 +164,7 @@ def test_generalized_iou_of_boxes_known_by_hand():
 # Overlaps.
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(0, 2**32 - 1))
 def test_overlaps_are_taken_away_as_by_going_through_the_boxes(seed):
     rng = np.random.default_rng(seed)
@@ -248,7 +248,7 @@ def test_cocos_scores_of_cases_known_by_hand():
 
 
 @pytest.mark.slow
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 2**32 - 1))
 def test_the_metric_of_fit_is_near_to_cocos_scores(seed):
     rng = np.random.default_rng(seed)

@@ -56,7 +56,7 @@ def holds(pixels, color):
 # Choosing
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(1, 24))
 def test_best_median_and_worst_are_what_they_say(scores, num_samples):
     chosen = choose_samples(scores, num_samples)
@@ -191,7 +191,7 @@ def test_a_mask_laid_over_leaves_class_0_as_it_is():
     np.testing.assert_allclose(drawn[0, 1], expected, atol=0.5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(*[st.integers(1, 30)] * 4)
 def test_nearest_pixels_are_those_under_the_middle(height, width, new_height, new_width):
     mask = np.arange(height * width).reshape(height, width)

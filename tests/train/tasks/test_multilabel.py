@@ -43,7 +43,7 @@ def average_precision(truth, logits):
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(labelled())
 def test_scores_are_those_of_the_definitions_and_the_metric_has_the_same(case):
     truth, logits = case

@@ -68,7 +68,7 @@ def scores_by_definition(truth, predicted, center):
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(numbers(), st.integers(1, 7))
 def test_counts_of_batches_come_to_the_scores_of_the_definitions(case, batch_size):
     truth, predicted, centers = case
@@ -88,7 +88,7 @@ def test_counts_of_batches_come_to_the_scores_of_the_definitions(case, batch_siz
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(numbers())
 def test_the_metric_has_the_same_scores(case):
     truth, predicted, centers = case

@@ -27,7 +27,7 @@ def moves(mirror_x: Any, mirror_y: Any, shift_x: Any, shift_y: Any) -> Moves:
     return Moves(**flags, **shifts, height=HEIGHT, width=WIDTH)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.booleans(), st.booleans(), st.integers(-5, 5), st.integers(-5, 5), st.integers(0, 9))
 def test_pixels_go_where_numpy_puts_them(mirror_x: bool, mirror_y: bool, dx: int, dy: int, seed: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -39,7 +39,7 @@ def test_pixels_go_where_numpy_puts_them(mirror_x: bool, mirror_y: bool, dx: int
     np.testing.assert_array_equal(drawn.pixels(tf.constant(image[None, ..., 0]))[0], expected[..., 0])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.booleans(), st.booleans(), st.integers(-3, 3), st.integers(-3, 3), st.data())
 def test_boxes_stay_around_what_they_were_around(mirror_x: bool, mirror_y: bool, dx: int, dy: int, data: Any) -> None:
     y, x = data.draw(st.integers(4, HEIGHT - 6)), data.draw(st.integers(4, WIDTH - 7))

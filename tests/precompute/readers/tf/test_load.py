@@ -41,7 +41,7 @@ def test_each_iteration_reads_the_next_row(out: Path, stored: Stored) -> None:
         assert sorted(stored.epoch(dataset)) == stored.whole_row(epoch % NUM_ROWS)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     batch_size=st.integers(1, 40),
     rows=st.lists(st.integers(0, NUM_ROWS - 1), min_size=1, max_size=5),

@@ -40,7 +40,7 @@ def small_groups() -> Any:
 # Entering an epoch
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     batch_size=st.integers(1, 12),
     share=st.floats(0, 1),

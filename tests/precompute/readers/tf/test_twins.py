@@ -78,7 +78,7 @@ def schemas(draw: Any) -> list[Field]:
     return [fields[i] for i in draw(st.lists(st.sampled_from(range(len(fields))), unique=True))]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(schemas(), st.sampled_from(["off", "auto", ["horizontal"]]), st.integers(0, 99), st.integers(0, 9))
 def test_all_fields_of_a_record_move_alike(fields: list[Field], fresh: Any, seed: int, first: int) -> None:
     several = any(isinstance(field, LabelField) and field.several for field in fields)

@@ -355,7 +355,7 @@ def test_long_cells_are_cut_in_messages(images: list[str], tmp_path: Path) -> No
 CELLS = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8).map(str.strip)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(CELLS, CELLS, st.integers(-(2**40), 2**40)), min_size=1, max_size=30), data=st.data())
 def test_any_cells_come_back_from_every_kind(rows: list[tuple[str, str, int]], data: Any, tmp_path: Path) -> None:
     kind = data.draw(st.sampled_from(KINDS))
