@@ -59,8 +59,10 @@ def find(
     if not isinstance(source, str | Path):
         return _table(_from_python(source, named, lists), options, from_python=True)
     top = absolute(as_path(source))
-    folders, apart = [*_named(top, options)], folders_apart(top, options)
-    with accessible(source, SourceError), passing_over(output, folders, options.exclude or (), apart) as passed:
+    with (
+        accessible(source, SourceError),
+        passing_over(output, [*_named(top, options)], options.exclude or (), folders_apart(top, options)) as passed,
+    ):
         _check_folder(source)
         _check_apart(source, output)
         try:
