@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.errors import PrecomputeError, UsageError
+from precompute.program.memory import import_quickly
 
 __all__ = ["check_no_limits", "open_model", "plain_keras", "quiet_stderr", "require_tensorflow"]
 
@@ -56,8 +57,9 @@ def require_tensorflow() -> None:
             f"KERAS_BACKEND: train needs tensorflow, got {asked!r}. Unset it, or set it to tensorflow."
         )
     try:
-        import keras
-        import tensorflow as tf
+        with import_quickly():
+            import keras
+            import tensorflow as tf
 
         tf.config.list_logical_devices()  # looks for GPUs now, so that what it has to say comes in one place
     except ImportError as error:

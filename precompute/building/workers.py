@@ -23,6 +23,7 @@ from joblib.externals.loky.backend import resource_tracker as loky_resource_trac
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from precompute.program.interruption import starting_children
+from precompute.program.memory import import_quickly
 
 __all__ = ["Workers", "keeps_workers", "start_calls", "start_workers", "warm_up"]
 
@@ -81,7 +82,8 @@ def _wait_for_starting() -> None:
 
 def warm_up() -> None:
     """Import the modules of tasks."""
-    importlib.import_module("precompute.building.execute")  # by name: who starts workers first imports nothing heavy
+    with import_quickly():
+        importlib.import_module("precompute.building.execute")  # by name: who starts workers imports nothing heavy
 
 
 def start_calls(backend: str, parallel: joblib.Parallel, calls: Iterable[Any]) -> Iterator[Any]:
