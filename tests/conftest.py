@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.collect()  # of what is left: by its number Python chooses when to look at all of it next
         gc.set_threshold(20_000, 20, 20)  # graphs of TensorFlow are made of many objects, which die late
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Take back what `--deterministic` sets for a whole process: other tests compile with XLA, which it rules out."""
+    config = sys.modules.get("tensorflow.python.framework.config")
+    if config is not None and config.is_op_determinism_enabled():
+        config.disable_op_determinism()  # which TensorFlow offers to tests alone
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tensorflow.python.framework.config import disable_op_determinism
 
 from precompute.dataset.manifest import Manifest
 from precompute.dataset.paths import DatasetPaths
@@ -23,12 +22,6 @@ from train.options import FitOptions
 from train.tasks import make_task
 
 pytestmark = pytest.mark.slow  # what they share takes most of the time
-
-
-@pytest.fixture(scope="module", autouse=True)
-def determinism():
-    yield
-    disable_op_determinism()  # which TensorFlow offers to tests alone
 
 
 @pytest.fixture(scope="module")

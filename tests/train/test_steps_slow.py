@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from tensorflow.python.framework.config import disable_op_determinism
 
 from tests.helpers.killed_training import outcome, run_killed_at
 from tests.helpers.trainer_datasets import SIZE, write_classes
@@ -13,13 +12,7 @@ from tests.helpers.trainer_datasets import SIZE, write_classes
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def determinism():
-    yield
-    disable_op_determinism()  # which TensorFlow offers to tests alone
-
-
-def test_a_fine_tuned_backbone_that_was_killed_ends_as_one_that_was_not(tmp_path, determinism):
+def test_a_fine_tuned_backbone_that_was_killed_ends_as_one_that_was_not(tmp_path):
     keras.utils.set_random_seed(7)
     make = keras.applications.MobileNet
     backbone = make(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
